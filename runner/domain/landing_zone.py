@@ -1,0 +1,158 @@
+"""A landing zone: what every tenant placed in it gets. Field names follow meshStack's `meshLandingZone`.
+
+`resourceGroups` and `approval` are this runner's own.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+
+from runner.domain.document import Metadata, Reference, Uuid, Value, wrong
+from runner.domain.platform import GroupSuffix, HttpsUrl, NamePattern
+
+LOCATION = r"^[a-z0-9]+$"
+# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules (Microsoft.Management)
+MANAGEMENT_GROUP = r"^[A-Za-z0-9_().-]*[A-Za-z0-9_()-]$"
+APPLICATION = r"^([0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[a-z][a-z0-9+.-]*:[^\s]+)$"
+BLOCK_KEY = r"^[a-z][a-z0-9_]{0,40}$"
+DURATION = r"^[0-9]{1,5}[mhd]$"
+
+Location = Annotated[str, StringConstraints(pattern=LOCATION, max_length=50)]
+ManagementGroupId = Annotated[str, StringConstraints(min_length=1, max_length=90, pattern=MANAGEMENT_GROUP)]
+ApplicationId = Annotated[str, StringConstraints(pattern=APPLICATION, max_length=500)]
+BlockKey = Annotated[str, StringConstraints(pattern=BLOCK_KEY)]
+
+LONGEST_APPROVAL = timedelta(days=90)
+
+
+def _duration(value: object) -> object:
+    """`90m`, `8h`, `2d`. The ISO form (`PT8H`) is how documents are written down again; a bare number has no unit."""
+    if isinstance(value, str) and re.fullmatch(DURATION, value):
+        return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[value[-1]]: int(value[:-1])})
+    if isinstance(value, timedelta) or (isinstance(value, str) and re.fullmatch(r"P[0-9DTHMS]{1,40}", value)):
+        return value
+    raise wrong("A duration is a number with its unit: m, h or d.", hint="8h")
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    Field(ge=timedelta(minutes=1), le=LONGEST_APPROVAL),
+    WithJsonSchema({"type": "string", "pattern": DURATION}, mode="validation"),
+]
+
+
+class RoleDefinition(Value):
+    """An Azure role by its definition id, with an optional condition."""
+
+    azure_role_definition_id: Uuid
+    """Id of the Azure role definition; `az role definition list` shows it as `name`."""
+    abac_condition: str | None = Field(default=None, min_length=1, max_length=8000)
+    """Azure condition (ABAC, version 2.0) that narrows the role assignment."""
+
+
+class RoleMapping(Value):
+    """What the holders of a project role get: a group with this suffix, and the group these roles."""
+
+    project_role_ref: Reference
+    """The project role, as people's `roles` name it."""
+    azure_group_suffix: GroupSuffix
+    """Fills platformGroupAlias in the group's name."""
+    azure_role_definitions: tuple[RoleDefinition, ...] = Field(min_length=1)
+    """The Azure roles the group gets."""
+
+
+class AzureFunction(Value):
+    """A function that is called after each successful run."""
+
+    azure_function_url: HttpsUrl
+    """Address of the function, without a key: the runner signs in."""
+    azure_function_scope: ApplicationId
+    """Application (client) id of the function's enterprise application."""
+
+
+class ZoneResourceGroup(Value):
+    """A resource group that every subscription of the zone gets."""
+
+    key: BlockKey
+    """Its lasting name in the state; changing it makes another resource group."""
+    name: NamePattern
+    """The resource group's name; may use name patterns."""
+    location: Location
+    """Azure region, as `westeurope`."""
+
+
+class ApprovalRules(Value):
+    """Who decides that a reviewed plan is applied."""
+
+    policy: Literal["always", "when-destructive", "never"] = "always"
+    """always: a person, every time. when-destructive: a person where something is destroyed, replaced, taken away or given highest
+    rights; the rest runs on. never: the plan is recorded and runs on."""
+    valid_for: Duration = timedelta(hours=8)
+    """How long an approval is valid, as 90m, 8h or 2d."""
+    four_eyes: bool = False
+    """Whether the approver must be somebody else than who asked for the run."""
+
+
+class LandingZoneSpec(Value):
+    """Settings of the landing zone."""
+
+    display_name: str = Field(default="", max_length=200)
+    """What people call it."""
+    platform_ref: Reference
+    """The platform its tenants live in."""
+    azure_management_group_id: ManagementGroupId | None = None
+    """Platform type azure: id (not display name) of the management group that subscriptions are moved into."""
+    azure_role_mappings: tuple[RoleMapping, ...] = ()
+    """Azure roles of project roles; without any, the platform's."""
+    azure_rg_location: Location | None = None
+    """Platform type azurerg: region of the resource groups, lower case and without spaces."""
+    resource_groups: tuple[ZoneResourceGroup, ...] = ()
+    """Platform type azure: resource groups that every subscription gets."""
+    azure_function: AzureFunction | None = None
+    """A function that is called after each successful run."""
+    approval: ApprovalRules = ApprovalRules()
+    """Who decides that a reviewed plan is applied."""
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        keys: set[str] = set()
+        for index, group in enumerate(self.resource_groups):
+            if group.key in keys:
+                raise wrong(
+                    f'The key "{group.key}" is given twice.',
+                    field=f"resourceGroups.{index}.key",
+                    hint="Give each group its own.",
+                )
+            keys.add(group.key)
+        roles: set[str] = set()
+        for index, mapping in enumerate(self.azure_role_mappings):
+            if mapping.project_role_ref.name in roles:
+                raise wrong(
+                    f'The project role "{mapping.project_role_ref.name}" is mapped twice.',
+                    field=f"azureRoleMappings.{index}",
+                    hint="Put all its Azure roles into one mapping's azureRoleDefinitions.",
+                )
+            roles.add(mapping.project_role_ref.name)
+        return self
+
+
+class LandingZone(Value):
+    """What every tenant placed in it gets."""
+
+    api_version: Literal["landing-zone-runner/v1"]
+    """Version of the document format."""
+    kind: Literal["LandingZone"]
+    """A landing zone."""
+    metadata: Metadata
+    """Names the landing zone."""
+    spec: LandingZoneSpec
+    """Settings of the landing zone."""
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name

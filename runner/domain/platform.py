@@ -1,0 +1,221 @@
+"""An Azure platform: one Entra tenant in one cloud, and how names, groups, people and tags are made there.
+
+Field names and meanings follow meshStack's `meshPlatform` (config type `azure` and `azurerg`); `cloud`, `homeTenants` and
+`stateBackend` are this runner's own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, StringConstraints, model_validator
+
+from runner.domain.document import EntraTenantId, Metadata, Reference, ServicePrincipal, Uuid, Value, wrong
+from runner.domain.state import ManagedBackend, StateBackend
+
+LookUpStrategy = Literal[
+    "userPrincipalName", "email", "externalId", "UserByUsernameLookupStrategy", "UserByMailLookupStrategy"
+]
+
+# No user name, no query: a function key or a password in an address would be a secret in a document.
+HTTPS_URL = r"^https://[^\s/?#@]+(/[^\s?#]*)?$"
+GROUP_SUFFIX = r"^[A-Za-z0-9_-]+$"
+
+HttpsUrl = Annotated[str, StringConstraints(pattern=HTTPS_URL, max_length=2000)]
+GroupSuffix = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=GROUP_SUFFIX)]
+NamePattern = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class Cloud(Value):
+    """Addresses of one Azure cloud, for one that is neither public, usgov nor china."""
+
+    name: str = Field(default="custom", min_length=1, max_length=60)
+    """What people call it."""
+    authority: HttpsUrl
+    """Where tokens are found, as https://login.microsoftonline.com."""
+    resource_manager: HttpsUrl
+    """Where Azure Resource Manager is found, as https://management.azure.com."""
+    graph: HttpsUrl
+    """Where Microsoft Graph is found, as https://graph.microsoft.com."""
+    resource_manager_audience: HttpsUrl | None = None
+    """Audience of a Resource Manager token where it is not that address."""
+
+    @property
+    def arm_scope(self) -> str:
+        """What a token for Resource Manager is asked for."""
+        audience = self.resource_manager_audience or self.resource_manager
+        return audience.rstrip("/") + "/.default"
+
+    @property
+    def graph_scope(self) -> str:
+        """What a token for Microsoft Graph is asked for."""
+        return self.graph.rstrip("/") + "/.default"
+
+
+# https://learn.microsoft.com/azure/azure-government/compare-azure-government-global-azure and the 21Vianet equivalent
+CLOUDS: dict[str, Cloud] = {
+    "public": Cloud(
+        name="public",
+        authority="https://login.microsoftonline.com",
+        resource_manager="https://management.azure.com",
+        graph="https://graph.microsoft.com",
+    ),
+    "usgov": Cloud(
+        name="usgov",
+        authority="https://login.microsoftonline.us",
+        resource_manager="https://management.usgovcloudapi.net",
+        graph="https://graph.microsoft.us",
+    ),
+    "china": Cloud(
+        name="china",
+        authority="https://login.chinacloudapi.cn",
+        resource_manager="https://management.chinacloudapi.cn",
+        graph="https://microsoftgraph.chinacloudapi.cn",
+    ),
+}
+
+
+class AzureRole(Value):
+    """Azure role of a project role by default."""
+
+    alias: GroupSuffix
+    """Fills platformGroupAlias in the group's name."""
+    id: Uuid
+    """Id of the Azure role definition."""
+
+
+class DefaultRoleMapping(Value):
+    """Which Azure role a project role gets where the landing zone maps none."""
+
+    project_role_ref: Reference
+    """The project role, as people's `roles` name it."""
+    azure_role: AzureRole
+    """The Azure role its holders get."""
+
+
+class HomeTenant(Value):
+    """An Entra tenant in which people are looked up, with its own identity."""
+
+    entra_tenant: EntraTenantId
+    """The tenant's id or one of its domains."""
+    service_principal: ServicePrincipal
+    """The identity the runner uses to look people up there."""
+
+
+class B2bUserInvitation(Value):
+    """Invite people of the home tenants as guests; absent on the platform, nobody is invited."""
+
+    redirect_url: HttpsUrl = "https://portal.azure.com"
+    """Where the invitation's link leads in the end."""
+    send_azure_invitation_mail: bool = False
+    """Whether Microsoft mails the invitation. People marked as guests always get the mail."""
+
+
+class TagMapper(Value):
+    """One Azure tag."""
+
+    key: str = Field(min_length=1, max_length=2000)
+    """The tag's name, without the prefix."""
+    value_pattern: str = Field(max_length=2000)
+    """The tag's value; may use variables such as ${projectName} or ${costCenter} (a tag)."""
+
+
+class TenantTags(Value):
+    """Tags the runner sets and owns: those whose key begins with the prefix. Foreign tags are left alone."""
+
+    namespace_prefix: str = Field(default="", max_length=100)
+    """Begins the name of every tag the runner owns."""
+    tag_mappers: tuple[TagMapper, ...] = ()
+    """The tags, at most 50."""
+
+
+class PlatformSpec(Value):
+    """Settings of the platform."""
+
+    type: Literal["azure", "azurerg"] = "azure"
+    """azure: a tenant is a subscription. azurerg: a tenant is a resource group in one subscription."""
+    entra_tenant: EntraTenantId
+    """The Entra tenant that holds groups and members: its id or one of its domains."""
+    cloud: Literal["public", "usgov", "china"] | Cloud = "public"
+    """The Azure cloud, by name or by its addresses."""
+    service_principal: ServicePrincipal
+    """The identity the runner uses in this platform."""
+    subscription_id: Uuid | None = None
+    """Type azurerg: the subscription that holds all resource groups."""
+    subscription_name_pattern: NamePattern | None = None
+    """Type azure: name of a tenant's subscription; without it subscriptions keep their names."""
+    resource_group_name_pattern: NamePattern | None = None
+    """Type azurerg: name of a tenant's resource group."""
+    group_name_pattern: NamePattern = "#{workspaceIdentifier}.#{projectIdentifier}-#{platformGroupAlias}"
+    """Name of a tenant's Entra group for a project role; platformGroupAlias stands for the role's group suffix."""
+    azure_role_mappings: tuple[DefaultRoleMapping, ...] = ()
+    """Azure roles of project roles in landing zones that map none."""
+    user_look_up_strategy: LookUpStrategy = "userPrincipalName"
+    """How people are found: by user principal name, by e-mail address or by external id."""
+    home_tenants: tuple[HomeTenant, ...] = ()
+    """Where people are looked up; without any, in the platform's own Entra tenant."""
+    b2b_user_invitation: B2bUserInvitation | None = None
+    """Invite people found in a home tenant as guests; without it nobody is invited."""
+    tenant_tags: TenantTags = TenantTags()
+    """Azure tags of a tenant's subscription or resource group."""
+    skip_user_group_permission_cleanup: bool = False
+    """Keep groups and role assignments when a tenant leaves."""
+    administrative_unit_id: Uuid | None = None
+    """Object id of the administrative unit that new groups are put into."""
+    state_backend: StateBackend = ManagedBackend()
+    """Where Terraform's state lives."""
+
+    @model_validator(mode="after")
+    def _what_the_type_needs(self) -> Self:
+        if self.type == "azurerg" and self.subscription_id is None:
+            raise wrong(
+                "subscriptionId is needed with type azurerg: the subscription that holds its resource groups.",
+                field="subscriptionId",
+                hint='az account list --query "[].{name:name, id:id}" --output table',
+            )
+        if self.type == "azurerg" and self.resource_group_name_pattern is None:
+            raise wrong(
+                "resourceGroupNamePattern is needed with type azurerg: it names each tenant's resource group.",
+                field="resourceGroupNamePattern",
+                hint='resourceGroupNamePattern: "#{workspaceIdentifier}-#{projectIdentifier}"',
+            )
+        return self
+
+    @property
+    def endpoints(self) -> Cloud:
+        """The addresses of the platform's cloud."""
+        return CLOUDS[self.cloud] if isinstance(self.cloud, str) else self.cloud
+
+    @property
+    def look_up_by(self) -> Literal["userPrincipalName", "email", "externalId"]:
+        """The strategy under its own name; the two others are the names meshStack's Terraform provider uses."""
+        match self.user_look_up_strategy:
+            case "email" | "UserByMailLookupStrategy":
+                return "email"
+            case "externalId":
+                return "externalId"
+            case _:
+                return "userPrincipalName"
+
+
+class AzurePlatform(Value):
+    """One Entra tenant in one Azure cloud, and how names, groups, people and tags are made there."""
+
+    api_version: Literal["landing-zone-runner/v1"]
+    """Version of the document format."""
+    kind: Literal["AzurePlatform"]
+    """An Azure platform."""
+    metadata: Metadata
+    """Names the platform."""
+    spec: PlatformSpec
+    """Settings of the platform."""
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine's own: the only place a sandbox can be."""
+    return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")

@@ -1,0 +1,112 @@
+"""A run: one attempt to bring one tenant to what its documents say, and the statuses it may pass through."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from runner.domain.access import Frozen
+from runner.errors import Refused
+
+
+class Behavior(StrEnum):
+    """What a run is for: bring the tenant to its documents, or let it leave."""
+
+    APPLY = "apply"
+    DESTROY = "destroy"
+
+
+class Status(StrEnum):
+    """Where a run stands. Waiting is not running: only PLANNING and APPLYING hold the tenant."""
+
+    PENDING = "pending"
+    PLANNING = "planning"
+    WAITING = "waiting"  # reviewed, waits for a person
+    APPROVED = "approved"  # by a person or by policy; may be applied
+    APPLYING = "applying"
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"  # nothing to do (the function was called where there is one)
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"  # a newer plan of the tenant took its place
+    EXPIRED = "expired"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    INTERRUPTED = "interrupted"  # the process died while applying; another run continues it
+
+
+# A status that follows itself is one that another process may take over after the first one died.
+NEXT: dict[Status, frozenset[Status]] = {
+    Status.PENDING: frozenset({Status.PLANNING, Status.CANCELED, Status.SUPERSEDED, Status.FAILED}),
+    Status.PLANNING: frozenset(
+        {Status.WAITING, Status.APPROVED, Status.UNCHANGED, Status.FAILED, Status.CANCELED, Status.PLANNING}
+    ),
+    Status.WAITING: frozenset(
+        {Status.APPROVED, Status.REJECTED, Status.SUPERSEDED, Status.EXPIRED, Status.CANCELED, Status.FAILED}
+    ),
+    Status.APPROVED: frozenset(
+        {Status.APPLYING, Status.WAITING, Status.REJECTED, Status.SUPERSEDED, Status.EXPIRED, Status.CANCELED}
+    ),
+    Status.APPLYING: frozenset(
+        {Status.APPLIED, Status.UNCHANGED, Status.FAILED, Status.CANCELED, Status.INTERRUPTED, Status.APPLYING}
+    ),
+}
+
+EXECUTING = frozenset({Status.PLANNING, Status.APPLYING})
+OPEN = frozenset({Status.PENDING, Status.PLANNING, Status.WAITING, Status.APPROVED, Status.APPLYING})
+ENDED = frozenset(status for status in Status if status not in NEXT)
+
+
+class Failure(Frozen):
+    """Why a run ended badly; the same fields as an error."""
+
+    family: str
+    code: str
+    summary: str
+    detail: str = ""
+    hint: str = ""
+    step: str = ""
+
+
+class EngineProcess(Frozen):
+    """The engine that a run started: enough to find it again, and to know that it is not another process of the same number."""
+
+    pid: int
+    started: float
+    host: str
+
+
+class Run(Frozen):
+    """One attempt. `source` is the path the documents came from; `snapshot` the documents as they were read (no secrets in them).
+
+    `attempt` counts the credentials given out for the tenant's state: a write with an older one is refused.
+    """
+
+    id: str
+    tenant: str
+    landing_zone: str
+    behavior: Behavior
+    status: Status
+    requested_by: str
+    reason: str = ""
+    created: datetime
+    updated: datetime
+    source: str = ""
+    snapshot: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    executor: str = ""
+    digest: str = ""
+    failure: Failure | None = None
+    engine: EngineProcess | None = None
+    warnings: int = 0
+
+    def to(self, status: Status, *, now: datetime, failure: Failure | None = None) -> Run:
+        """The run in its next status; Refused when the step is not allowed from here."""
+        if status not in NEXT.get(self.status, frozenset()):
+            raise Refused(
+                "The run cannot go there",
+                code="run-not-in-that-status",
+                detail=f"Run {self.id} is {self.status}; {status} does not follow from that.",
+                hint=f"lzr run {self.id}",
+            )
+        return self.model_copy(update={"status": status, "updated": now, "failure": failure or self.failure})

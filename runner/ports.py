@@ -1,0 +1,338 @@
+"""What the application needs from outside, as small protocols. Adapters fulfil them; contract suites hold each to the same tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from runner.domain.access import Found, Invitation, Member
+from runner.domain.configuration import Configuration
+from runner.domain.events import Event, Kind
+from runner.domain.invocation import Answer, Invocation
+from runner.domain.plan import Plan
+from runner.domain.platform import AzurePlatform
+from runner.domain.review import BundleFacts
+from runner.domain.run import EngineProcess, Failure, Run, Status
+from runner.domain.tenant import Person
+
+# --- Azure -----------------------------------------------------------------------------------------------------------
+
+
+class Directory(Protocol):
+    """People and groups of one platform's Entra tenant and its home tenants. Every call may raise RemoteFailed."""
+
+    def look_up(self, people: Sequence[Person]) -> dict[str, Found]:
+        """The result for each person, by username. Not finding somebody is a result, never an error."""
+
+    def groups_named(self, names: Sequence[str]) -> dict[str, str]:
+        """Object ids of the groups that have one of these display names, by the name as asked for."""
+
+    def members(self, group_id: str) -> tuple[Member, ...]:
+        """All direct members. A group that does not exist has none."""
+
+    def invite(self, invitation: Invitation) -> str:
+        """Object id of the guest; one who is there already (also while pending) is found, never invited twice."""
+
+    def add_member(self, group_id: str, object_id: str) -> None:
+        """Make it a member; fine when it is one already."""
+
+    def remove_member(self, group_id: str, object_id: str) -> None:
+        """Make it no member; fine when it is none."""
+
+
+@dataclass(frozen=True)
+class SubscriptionFacts:
+    """A subscription as Azure reports it now. `management_group` is the id of its parent group where it may be read."""
+
+    id: str
+    display_name: str
+    state: str
+    management_group: str | None = None
+
+
+class ResourceManager(Protocol):
+    """What is read from ARM before composing. Every call may raise RemoteFailed."""
+
+    def subscription(self, subscription_id: str) -> SubscriptionFacts | None:
+        """The subscription; None when it does not exist or may not be seen."""
+
+    def management_group(self, group_id: str) -> str | None:
+        """Display name of the management group with this id; None when there is none."""
+
+    def management_group_named(self, display_name: str) -> str | None:
+        """Id of the one management group with this display name; None when there is none or several."""
+
+    def resources_in(self, resource_group_id: str) -> tuple[str, ...]:
+        """Ids of what is in the resource group; empty when it is empty or does not exist."""
+
+    def exists(self, resource_id: str, *, api_version: str) -> bool:
+        """Whether there is a resource with this id."""
+
+
+class Functions(Protocol):
+    """The landing zone's Azure Function."""
+
+    def call(self, invocation: Invocation) -> Answer:
+        """POST it once. Any status is an answer; RemoteFailed when there is none, Refused when the address is not allowed."""
+
+
+@dataclass(frozen=True)
+class Azure:
+    """One platform's Azure, connected with the platform's own identities."""
+
+    directory: Directory
+    resources: ResourceManager
+    functions: Functions
+
+
+# --- Terraform -------------------------------------------------------------------------------------------------------
+
+
+class Journal(Protocol):
+    """What a run tells while it goes on; every text is redacted on its way in."""
+
+    def step(self, name: str) -> AbstractContextManager[Callable[[str], None]]:
+        """A step that begins now and ends with the block, well or badly. Call what it gives to say in a few words how it went."""
+
+    def log(self, level: str, text: str) -> None:
+        """A line of the current step's log."""
+
+    def warn(self, code: str, text: str) -> None: ...
+
+    def intent(self, what: str) -> None:
+        """Recorded before an effect outside that must not happen twice unseen."""
+
+    def done(self, what: str, result: Any = None) -> None:
+        """Recorded after it, with what it gave."""
+
+    def intended(self, what: str) -> bool: ...
+
+    def result(self, what: str) -> Any | None:
+        """What `done` recorded; None when it was not recorded."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What planning gave: the plan as a reviewer may see it, and what its sealed bundle was made from."""
+
+    plan: Plan
+    bundle: BundleFacts
+
+
+class Infrastructure(Protocol):
+    """Terraform (or OpenTofu) for one tenant at a time."""
+
+    def plan(
+        self,
+        run: Run,
+        platform: AzurePlatform,
+        configuration: Configuration,
+        *,
+        journal: Journal,
+        stop: threading.Event,
+    ) -> Planned:
+        """Write the workspace, plan, and seal the bundle under the run."""
+
+    def moved(self, run: Run, configuration: Configuration, bundle: BundleFacts) -> list[str]:
+        """What is not any more as it was when the bundle was made, in words; empty when all is."""
+
+    def apply(
+        self,
+        run: Run,
+        platform: AzurePlatform,
+        configuration: Configuration,
+        *,
+        journal: Journal,
+        stop: threading.Event,
+    ) -> dict[str, Any]:
+        """Apply the sealed plan, once; the outputs that are not sensitive."""
+
+    def settle(self, run: Run, platform: AzurePlatform, *, journal: Journal, stop: threading.Event) -> None:
+        """After the runner died in an apply: let the engine end, take in the state it could not write, release the lock."""
+
+    def discard(self, run: Run) -> None:
+        """Remove the run's workspace from disk."""
+
+
+# --- Store -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A decision on exactly one digest. `by` is a person's account name or `policy:<name>`."""
+
+    run: str
+    digest: str
+    by: str
+    at: datetime
+    expires: datetime
+    comment: str = ""
+
+
+class Runs(Protocol):
+    """Runs, their journals, reviews and approvals. Rules that must hold between processes are constraints of the database."""
+
+    def create(self, run: Run) -> Run:
+        """Keep a pending run. A run of the tenant that is pending or waits is superseded, its approval with it."""
+
+    def get(self, run_id: str) -> Run:
+        """The run with this id or unambiguous beginning of one; InputError when there is none or several."""
+
+    def find(
+        self, *, tenant: str | None = None, statuses: Sequence[Status] | None = None, limit: int = 50
+    ) -> tuple[Run, ...]:
+        """Runs, newest first."""
+
+    def move(
+        self, run_id: str, to: Status, *, now: datetime, failure: Failure | None = None, executor: str | None = None
+    ) -> Run:
+        """Bring the run to its next status, atomically; Refused when that does not follow from where it is, or when
+        another run of the tenant is executing."""
+
+    def take_over(self, run_id: str, *, dead: str, executor: str, now: datetime) -> bool:
+        """Make `executor` the run's, atomically; False when it is no longer the dead one's."""
+
+    def note(
+        self,
+        run_id: str,
+        *,
+        engine: EngineProcess | None = None,
+        digest: str | None = None,
+        warnings: int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Record facts about the run beside its status; what is None stays as it is (`options` are merged)."""
+
+    def append(self, run_id: str, kind: Kind, data: Mapping[str, Any], *, now: datetime) -> Event:
+        """Add to the run's journal."""
+
+    def events(self, run_id: str, *, after: int = 0) -> tuple[Event, ...]:
+        """The journal after this sequence number."""
+
+    def request_cancel(self, run_id: str, *, by: str, now: datetime) -> Run:
+        """Ask the executing process to stop; a run that is not executing is canceled at once."""
+
+    def cancel_requested(self, run_id: str) -> bool: ...
+
+    def keep_review(self, run_id: str, *, digest: str, review: Mapping[str, Any]) -> None:
+        """Keep what a reviewer may see (masked already) under its digest."""
+
+    def review(self, run_id: str) -> dict[str, Any] | None: ...
+
+    def approve(self, approval: Approval, *, now: datetime) -> Run:
+        """Record the approval and move the run to approved; Refused when the digest is not the run's."""
+
+    def approvals(self, run_id: str) -> tuple[Approval, ...]:
+        """All approvals of the run, oldest first."""
+
+    def approved_invocation(self, tenant: str) -> dict[str, Any] | None:
+        """The function call that was last approved for the tenant."""
+
+    def keep_approved_invocation(self, tenant: str, invocation: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class StateVersion:
+    """One version of a tenant's state. `number` counts from 1 per tenant; `serial` and `lineage` are the engine's."""
+
+    tenant: str
+    number: int
+    serial: int
+    lineage: str
+    at: datetime
+    by: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LockHolder:
+    """Who holds a state's lock; `info` is the engine's lock info as it was sent."""
+
+    id: str
+    operation: str
+    who: str
+    created: str
+    run: str
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A credential for one tenant's state and one attempt of one run. The password is kept nowhere but here and in the engine."""
+
+    tenant: str
+    run: str
+    number: int
+    username: str
+    password: str
+
+
+class States(Protocol):
+    """Terraform states with history, locks and fencing; encrypted at rest. Reads after a write see it, across processes."""
+
+    def open_attempt(self, tenant: str, run: str, *, now: datetime) -> Attempt:
+        """A new credential; those given out for the tenant before are superseded."""
+
+    def close_attempt(self, attempt: Attempt) -> None:
+        """The credential opens nothing any more."""
+
+    def authenticate(self, username: str, password: str) -> Attempt | None:
+        """The attempt with this credential (compared in constant time); also a superseded one, so that it can be told so."""
+
+    def current(self, tenant: str) -> tuple[StateVersion, bytes] | None:
+        """The newest version and its content."""
+
+    def write(self, attempt: Attempt, content: bytes, *, lock_id: str | None, now: datetime) -> StateVersion:
+        """Keep a new version. Refused: attempt superseded or closed (`state-attempt-superseded`), locked by another id
+        (`state-locked`), another lineage or a lower serial (`state-conflict`). Equal content is not kept twice."""
+
+    def take_in(self, tenant: str, content: bytes, *, by: str, now: datetime) -> StateVersion:
+        """Keep a state that an engine could not write itself (errored.tfstate); same lineage and a higher serial only."""
+
+    def lock(self, attempt: Attempt, info: Mapping[str, Any], *, now: datetime) -> LockHolder | None:
+        """Take the lock; None when taken, the holder when somebody else has it."""
+
+    def unlock(self, tenant: str, lock_id: str | None) -> bool:
+        """Release the lock with this id; with None whichever there is. False when another id holds it."""
+
+    def holder(self, tenant: str) -> LockHolder | None: ...
+
+    def versions(self, tenant: str) -> tuple[StateVersion, ...]:
+        """The history, newest first."""
+
+    def version(self, tenant: str, number: int) -> tuple[StateVersion, bytes]:
+        """One version; InputError when there is none with this number."""
+
+    def roll_back(self, tenant: str, number: int, *, by: str, now: datetime) -> StateVersion:
+        """Make an old version the newest again (same lineage, serial counted on). Refused while locked."""
+
+    def tenants(self) -> tuple[str, ...]: ...
+
+
+class Bundles(Protocol):
+    """Sealed plan bundles: one per run, bound to run and tenant, readable only through this store."""
+
+    def seal(self, run_id: str, tenant: str, content: bytes) -> None:
+        """Keep it encrypted; an older one of the run is replaced."""
+
+    def open(self, run_id: str, tenant: str) -> bytes:
+        """The content; Refused when there is none or it was sealed for another run or tenant."""
+
+    def discard(self, run_id: str) -> None: ...
+
+
+class Liveness(Protocol):
+    """Which processes are alive: each holds a lock that the operating system or the database frees when it dies."""
+
+    def hold(self, executor: str) -> AbstractContextManager[None]:
+        """Hold this executor's lock."""
+
+    def alive(self, executor: str) -> bool: ...
+
+    def dead(self, executors: Sequence[str]) -> Iterator[str]:
+        """Those of them that hold no lock any more."""
