@@ -1,0 +1,213 @@
+"""From documents to what Terraform is to build: which blocks the root module has, and the values they get.
+
+Pure. Structure (which blocks exist) and values (what they are given) are kept apart: structure goes through templates, values
+only ever into `inputs.auto.tfvars.json`, where `${…}` is literal (observed). Block names are the runner's own words, so no text
+of a document ever becomes Terraform code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runner.domain import naming, tagging
+from runner.domain.access import Frozen, Group, Wanted, Warn
+from runner.domain.landing_zone import LandingZone, RoleDefinition
+from runner.domain.platform import AzurePlatform
+from runner.domain.state import StateBackend
+from runner.domain.tenant import Tenant
+
+
+class Placed(Frozen):
+    """A tenant with the zone and platform its documents place it in."""
+
+    platform: AzurePlatform
+    zone: LandingZone
+    tenant: Tenant
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """How a tenant leaves. `move_to` is the management group its subscription goes to; None: it stays where it is."""
+
+    move_to: str | None = None
+
+
+class Import(Frozen):
+    """A thing that exists and is to be taken into the state. `address` is the engine's, `id` the provider's import id."""
+
+    address: str
+    id: str
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the workspace is written from. `blocks` name the root module's calls, `removed` those that leave the state."""
+
+    tenant: str
+    kind: Literal["subscription", "resource-group"]
+    blocks: frozenset[str]
+    resource_groups: tuple[str, ...]
+    removed: tuple[str, ...]
+    imports: tuple[Import, ...]
+    backend: StateBackend
+    inputs: dict[str, Any]
+    groups: tuple[Group, ...]
+    warnings: tuple[Warn, ...]
+
+
+@dataclass(frozen=True)
+class Role:
+    """A project role as the zone (or else the platform) maps it. `alias` fills platformGroupAlias."""
+
+    name: str
+    alias: str
+    definitions: tuple[RoleDefinition, ...]
+
+
+TENANT_GROUP = "tenant"  # block key of the resource group that is itself the tenant
+
+
+def compose(placed: Placed, *, leaving: Leaving | None = None, imports: tuple[Import, ...] = ()) -> Configuration:
+    """The configuration that brings the tenant to its documents, or lets it leave."""
+    platform, zone, tenant = placed.platform.spec, placed.zone.spec, placed.tenant
+    kind: Literal["subscription", "resource-group"] = "subscription" if platform.type == "azure" else "resource-group"
+    groups = groups_of(placed)
+    tags = tagging.tags_of(placed.platform, placed.zone, tenant)
+    resource_groups = resource_groups_of(placed)
+    inputs: dict[str, Any] = {"subscription_id": subscription_id(placed)}
+    blocks: set[str] = set()
+    if leaving is None:
+        blocks |= {"groups", "roles", "tags"}
+        inputs |= {
+            "groups": {
+                group.alias: {
+                    "display_name": group.name,
+                    "description": f"{tenant.name} in landing zone {zone.display_name or placed.zone.name}",
+                }
+                for group in groups
+                if not group.adopted
+            },
+            "existing_groups": {group.alias: group.object_id for group in groups if group.adopted},
+            "administrative_unit_id": platform.administrative_unit_id,
+            "role_assignments": role_assignments(placed),
+            "resource_groups": resource_groups,
+            "tags": tags.tags,
+        }
+        if kind == "subscription" and zone.azure_management_group_id:
+            blocks.add("management_group")
+            inputs["management_group_id"] = zone.azure_management_group_id
+    elif leaving.move_to is not None and kind == "subscription":
+        blocks.add("management_group")
+        inputs["management_group_id"] = leaving.move_to
+    removed = _removed(placed, leaving) if leaving else ()
+    return Configuration(
+        tenant=tenant.name,
+        kind=kind,
+        blocks=frozenset(blocks),
+        resource_groups=tuple(resource_groups) if leaving is None else (),
+        removed=removed,
+        imports=imports,
+        backend=platform.state_backend,
+        inputs=inputs,
+        groups=groups,
+        warnings=tags.warnings,
+    )
+
+
+def subscription_id(placed: Placed) -> str:
+    """The subscription everything happens in: the tenant's own, or the parent of its resource group."""
+    own = placed.tenant.spec.platform_tenant_id
+    parent = placed.platform.spec.subscription_id
+    return (own if placed.platform.spec.type == "azure" else parent) or ""
+
+
+def roles_of(placed: Placed) -> tuple[Role, ...]:
+    """The project roles that get a group: the zone's mapping, or the platform's where the zone has none."""
+    mapped = placed.zone.spec.azure_role_mappings
+    if mapped:
+        return tuple(
+            Role(name=m.project_role_ref.name, alias=m.azure_group_suffix, definitions=m.azure_role_definitions)
+            for m in mapped
+        )
+    return tuple(
+        Role(
+            name=m.project_role_ref.name,
+            alias=m.azure_role.alias,
+            definitions=(RoleDefinition(azure_role_definition_id=m.azure_role.id),),
+        )
+        for m in placed.platform.spec.azure_role_mappings
+    )
+
+
+def groups_of(placed: Placed) -> tuple[Group, ...]:
+    """One group per mapped role; one that the tenant's document names by id is adopted."""
+    values = naming.variables(placed.platform, placed.tenant)
+    existing = {group.project_role_ref.name: group.object_id for group in placed.tenant.spec.existing_groups}
+    return tuple(
+        Group(
+            alias=role.alias,
+            name=naming.render(placed.platform.spec.group_name_pattern, {**values, "platformGroupAlias": role.alias}),
+            object_id=existing.get(role.name),
+            adopted=role.name in existing,
+        )
+        for role in roles_of(placed)
+    )
+
+
+def wanted(placed: Placed, groups: tuple[Group, ...]) -> Wanted:
+    """Which people belong into which group."""
+    return Wanted(
+        groups=groups,
+        people={
+            role.alias: tuple(person for person in placed.tenant.spec.users if role.name in person.roles)
+            for role in roles_of(placed)
+        },
+    )
+
+
+def unmapped_roles(placed: Placed) -> tuple[Warn, ...]:
+    """People whose role no mapping covers get nothing from it, which they should hear about."""
+    mapped = {role.name for role in roles_of(placed)}
+    given = {role: person.label for person in placed.tenant.spec.users for role in person.roles}
+    return tuple(
+        Warn(code="role-not-mapped", text=f"No Azure role is mapped for the project role {role!r} ({label} has it).")
+        for role, label in given.items()
+        if role not in mapped
+    )
+
+
+def role_assignments(placed: Placed) -> dict[str, dict[str, Any]]:
+    """Assignments by a lasting key: alias and role definition."""
+    return {
+        f"{role.alias}/{definition.azure_role_definition_id}": {
+            "group": role.alias,
+            "role_definition_id": definition.azure_role_definition_id,
+            "condition": definition.abac_condition,
+        }
+        for role in roles_of(placed)
+        for definition in role.definitions
+    }
+
+
+def resource_groups_of(placed: Placed) -> dict[str, dict[str, str]]:
+    """Resource groups by their lasting key: the zone's for a subscription, the tenant itself on a resource-group platform."""
+    values = naming.variables(placed.platform, placed.tenant)
+    platform, zone = placed.platform.spec, placed.zone.spec
+    if platform.type == "azurerg":
+        name = naming.render(platform.resource_group_name_pattern or "", values)
+        return {TENANT_GROUP: {"name": name, "location": zone.azure_rg_location or ""}}
+    return {
+        group.key: {"name": naming.render(group.name, values), "location": group.location}
+        for group in zone.resource_groups
+    }
+
+
+def _removed(placed: Placed, leaving: Leaving) -> tuple[str, ...]:
+    """What leaves the state untouched when a tenant leaves."""
+    stays: list[str] = []
+    if placed.platform.spec.type == "azure" and leaving.move_to is None:
+        stays.append("management_group")
+    if placed.platform.spec.skip_user_group_permission_cleanup:
+        stays += ["groups", "roles"]
+    return tuple(stays)

@@ -1,0 +1,297 @@
+"""What a person decides on: everything a run would do, risks first, under one digest.
+
+The digest covers every field of the review. An approval names it, so what is applied is exactly what was shown: another plan
+file, document, engine, provider, state, membership or function call gives another digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from runner.domain import wording
+from runner.domain.access import AccessPlan, Frozen, Warn
+from runner.domain.configuration import Configuration, Placed
+from runner.domain.invocation import Invocation
+from runner.domain.landing_zone import ApprovalRules
+from runner.domain.plan import SENSITIVE, UNKNOWN, Action, Plan, ResourceChange
+from runner.domain.run import Behavior
+
+
+class BundleFacts(Frozen):
+    """What the sealed plan bundle was made from, and what it is bound to."""
+
+    tenant: str
+    engine: str
+    engine_version: str
+    providers: dict[str, str]
+    stand_ins: bool
+    configuration: str
+    lock_file: str
+    plan_file: str
+    lineage: str
+    serial: int
+
+
+class Risk(Frozen):
+    """Something to look at before approving. `destructive` ones ask for a person under `when-destructive`."""
+
+    code: str
+    text: str
+    destructive: bool = True
+
+
+class Sentence(Frozen):
+    """One thing that happens, in plain words, with the address it was told from."""
+
+    sign: str
+    text: str
+    address: str
+
+
+class Contents(Frozen):
+    """A resource group that would be deleted although it is not empty: to be confirmed by its name."""
+
+    resource_group: str
+    resources: tuple[str, ...]
+
+
+class FunctionCall(Frozen):
+    """The function call of the run. `as_approved` says that the very same call was approved before."""
+
+    invocation: Invocation
+    as_approved: bool
+
+
+class Facts(Frozen):
+    """What was read from Azure before planning."""
+
+    subscription_name: str = ""
+    subscription_state: str = ""
+    management_group: str | None = None
+
+
+class Review(Frozen):
+    """Everything a run would do."""
+
+    run: str
+    tenant: str
+    landing_zone: str
+    behavior: Behavior
+    subscription: str
+    documents: str
+    bundle: BundleFacts
+    facts: Facts
+    risks: tuple[Risk, ...]
+    sentences: tuple[Sentence, ...]
+    changes: tuple[ResourceChange, ...]
+    drift: tuple[ResourceChange, ...]
+    counts: dict[str, int]
+    access: AccessPlan
+    function: FunctionCall | None
+    contents: tuple[Contents, ...]
+    warnings: tuple[Warn, ...]
+
+    @property
+    def digest(self) -> str:
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def nothing_changes(self) -> bool:
+        return not self.changes and self.access.empty
+
+    @property
+    def nothing_to_decide(self) -> bool:
+        """Nothing changes, and the function call (if any) is the one that was approved before."""
+        return self.nothing_changes and (self.function is None or self.function.as_approved)
+
+    @property
+    def destructive(self) -> bool:
+        return any(risk.destructive for risk in self.risks)
+
+
+def build(
+    *,
+    run: str,
+    behavior: Behavior,
+    placed: Placed,
+    documents: str,
+    configuration: Configuration,
+    bundle: BundleFacts,
+    plan: Plan,
+    facts: Facts,
+    access: AccessPlan,
+    invocation: Invocation | None,
+    approved_invocation: Mapping[str, Any] | None,
+    contents: Sequence[Contents],
+    warnings: Sequence[Warn],
+) -> Review:
+    """Put the halves of a run together, worst first."""
+    context = context_of(configuration, facts)
+    shown = [change for change in plan.changes if not wording.is_bookkeeping(change)]
+    order = {Action.DELETE: 0, Action.REPLACE: 1, Action.FORGET: 2, Action.UPDATE: 3, Action.CREATE: 4}
+    shown.sort(key=lambda change: order.get(change.action, 5))
+    function = None
+    if invocation is not None:
+        function = FunctionCall(
+            invocation=invocation, as_approved=approved_invocation == invocation.model_dump(mode="json")
+        )
+    return Review(
+        run=run,
+        tenant=placed.tenant.name,
+        landing_zone=placed.zone.name,
+        behavior=behavior,
+        subscription=str(configuration.inputs["subscription_id"]),
+        documents=documents,
+        bundle=bundle,
+        facts=facts,
+        risks=tuple(risks_of(plan, access, function, contents, context)),
+        sentences=tuple(
+            Sentence(sign=wording.SIGNS[change.action], text=wording.sentence(change, context), address=change.address)
+            for change in shown
+        ),
+        changes=plan.changes,
+        drift=plan.drift,
+        counts={
+            "add": plan.count(Action.CREATE, Action.REPLACE),
+            "change": plan.count(Action.UPDATE),
+            "destroy": plan.count(Action.DELETE, Action.REPLACE),
+            "forget": plan.count(Action.FORGET),
+            "import": sum(change.importing is not None for change in plan.changes),
+            "resources": plan.resources,
+        },
+        access=access,
+        function=function,
+        contents=tuple(contents),
+        warnings=tuple(warnings),
+    )
+
+
+def context_of(configuration: Configuration, facts: Facts) -> wording.Context:
+    """The names sentences use."""
+    if configuration.kind == "resource-group" and "tenant" in configuration.inputs.get("resource_groups", {}):
+        scope = f"the resource group {configuration.inputs['resource_groups']['tenant']['name']}"
+    else:
+        scope = f'the subscription "{facts.subscription_name}"' if facts.subscription_name else "the subscription"
+    return wording.Context(
+        scope=scope,
+        group_names={group.alias: group.name for group in configuration.groups},
+        management_group_now=facts.management_group,
+    )
+
+
+def risks_of(
+    plan: Plan,
+    access: AccessPlan,
+    function: FunctionCall | None,
+    contents: Sequence[Contents],
+    context: wording.Context,
+) -> list[Risk]:
+    """What to look at, worst first."""
+    risks = [
+        Risk(
+            code="deletes-contents",
+            text=f"Deletes {len(item.resources)} resources in the resource group {item.resource_group}; "
+            "approve with --confirm-delete and its name",
+        )
+        for item in contents
+    ]
+    for change in plan.changes:
+        if wording.is_bookkeeping(change):
+            continue
+        if change.action in (Action.DELETE, Action.REPLACE) and change.type != "azapi_resource_action":
+            risks.append(Risk(code=f"{change.action}s", text=wording.sentence(change, context)))
+        if (role := wording.role_of(change)) in wording.HIGHEST_ROLES and change.action in (
+            Action.CREATE,
+            Action.UPDATE,
+            Action.REPLACE,
+        ):
+            group = context.group_names.get(change.key.rpartition("/")[0], change.key)
+            risks.append(
+                Risk(
+                    code="gives-highest-rights",
+                    text=f"Gives {wording.role_name(role or '')} on {context.scope} to the group {group}",
+                )
+            )
+        if change.block == "management_group" and change.action in (Action.CREATE, Action.REPLACE):
+            text = wording.sentence(change, context)
+            if text.startswith("Move"):
+                risks.append(Risk(code="leaves-management-group", text=text))
+    if access.removals:
+        count = len(access.removals)
+        risks.append(Risk(code="takes-access", text=f"Takes access away from {count} member{'s' if count > 1 else ''}"))
+    if function is not None and not function.as_approved:
+        risks.append(
+            Risk(
+                code="new-function-call",
+                text="Calls the function in a way that was not approved before",
+                destructive=False,
+            )
+        )
+    return risks
+
+
+Decision = Literal["person", "policy"]
+
+
+def decision(rules: ApprovalRules, review: Review) -> Decision:
+    """Who decides: a person, or the zone's policy at once. Contents that are deleted always ask a person."""
+    if review.contents:
+        return "person"
+    if rules.policy == "never" or (rules.policy == "when-destructive" and not review.destructive):
+        return "policy"
+    return "person"
+
+
+def strays(approved: Review, fresh: Review) -> list[str]:
+    """Why a fresh review does not merely finish what was approved; empty when it does.
+
+    Each remaining change must have an address and action that were approved; every value known at approval must be equal, and
+    a value unknown then may be anything now (it comes from the interrupted run itself). An import or a replacement is asked again.
+    """
+    reasons: list[str] = []
+    before = {change.address: change for change in approved.changes}
+    for change in fresh.changes:
+        old = before.get(change.address)
+        if change.importing or change.action is Action.REPLACE:
+            reasons.append(f"{change.address} would be {'imported' if change.importing else 'replaced'}")
+        elif old is None or old.action is not change.action:
+            reasons.append(f"{change.address}: {change.action} was not approved")
+        elif not _covers(old.after, change.after):
+            reasons.append(f"{change.address} has other values than those approved")
+    approved_access = {(a.alias, a.person) for a in approved.access.additions}
+    approved_removals = {(r.alias, r.object_id) for r in approved.access.removals}
+    reasons += [
+        f"{a.person} would be added to {a.group_name}"
+        for a in fresh.access.additions
+        if (a.alias, a.person) not in approved_access
+    ]
+    reasons += [
+        f"{r.label} would be removed from {r.group_name}"
+        for r in fresh.access.removals
+        if (r.alias, r.object_id) not in approved_removals
+    ]
+    invited = {i.email for i in approved.access.invitations}
+    reasons += [f"{i.email} would be invited" for i in fresh.access.invitations if i.email not in invited]
+    if fresh.function and (approved.function is None or fresh.function.invocation != approved.function.invocation):
+        reasons.append("the function call is another one")
+    if fresh.contents:
+        reasons.append("a resource group with contents would be deleted")
+    if fresh.documents != approved.documents:
+        reasons.append("the documents changed")
+    return reasons
+
+
+def _covers(approved: Any, fresh: Any) -> bool:
+    if approved == UNKNOWN:
+        return True
+    if SENSITIVE in (approved, fresh):  # cannot be told apart once masked, so a person looks again
+        return False
+    if isinstance(approved, dict) and isinstance(fresh, dict):
+        return approved.keys() == fresh.keys() and all(_covers(approved[key], fresh[key]) for key in fresh)
+    if isinstance(approved, list) and isinstance(fresh, list):
+        return len(approved) == len(fresh) and all(map(_covers, approved, fresh))
+    return bool(approved == fresh)

@@ -1,0 +1,194 @@
+"""Changes of the runner's own modules in words an operator understands. Whatever is not known here is said by its address.
+
+A change is told from its block, its type and its body; nothing is guessed. Names of roles are those of Azure's built-in ones
+(https://learn.microsoft.com/azure/role-based-access-control/built-in-roles); any other role is told by its id.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.domain.plan import UNKNOWN, Action, ResourceChange
+
+OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+USER_ACCESS_ADMINISTRATOR = "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9"
+RBAC_ADMINISTRATOR = "f58310d9-a9f6-439a-9e8d-f62e7b41a168"
+HIGHEST_ROLES = frozenset({OWNER, USER_ACCESS_ADMINISTRATOR, RBAC_ADMINISTRATOR})
+ROLE_NAMES = {
+    OWNER: "Owner",
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
+    "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
+    USER_ACCESS_ADMINISTRATOR: "User Access Administrator",
+    RBAC_ADMINISTRATOR: "Role Based Access Control Administrator",
+}
+
+SIGNS = {
+    Action.CREATE: "+",
+    Action.UPDATE: "~",
+    Action.REPLACE: "±",
+    Action.DELETE: "-",
+    Action.FORGET: ".",
+    Action.READ: "<",
+    Action.NO_OP: "=",
+}
+
+_BOOKKEEPING = {("management_group", "terraform_data"), ("tags", "azapi_resource_action")}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the sentences need beside the change: names by which people know things."""
+
+    scope: str
+    group_names: Mapping[str, str] = field(default_factory=dict)
+    management_group_now: str | None = None
+
+
+def role_name(role_id: str) -> str:
+    return ROLE_NAMES.get(role_id.lower(), f"role {role_id}")
+
+
+def is_bookkeeping(change: ResourceChange) -> bool:
+    """Records in the state that stand for no thing of their own in Azure."""
+    return (change.block, change.type) in _BOOKKEEPING
+
+
+def role_of(change: ResourceChange) -> str | None:
+    """Role definition id of a role assignment; None for anything else."""
+    if change.block != "roles":
+        return None
+    found = _get(change.after or change.before, "body", "properties", "roleDefinitionId")
+    return str(found).rsplit("/", 1)[-1].lower() if found else change.key.rpartition("/")[2] or None
+
+
+def sentence(change: ResourceChange, context: Context) -> str:
+    """What happens, in one sentence without a full stop."""
+    text = _known(change, context) or _by_address(change)
+    if change.importing:
+        return (
+            f"Take over what exists: {text[0].lower()}{text[1:]}"
+            if change.action is not Action.NO_OP
+            else (f"Take over {change.address} as it is")
+        )
+    return text
+
+
+def _known(change: ResourceChange, context: Context) -> str | None:
+    match change.block:
+        case "management_group" if change.type == "azapi_resource_action":
+            return _association(change, context)
+        case "groups":
+            return _group(change)
+        case "roles":
+            return _role(change, context)
+        case "tags" if change.type == "azapi_update_resource":
+            return _tags(change, context)
+        case block if block.startswith("resource_group_"):
+            return _resource_group(change)
+        case _:
+            return None
+
+
+def _association(change: ResourceChange, context: Context) -> str:
+    if change.action is Action.FORGET:
+        return f"Leave {context.scope} in its management group, no longer managed"
+    if change.action is Action.DELETE:
+        return f"Stop managing the management group of {context.scope} (it stays where it is)"
+    target = _management_group(_get(change.after, "resource_id"))
+    now = context.management_group_now
+    if now and now.lower() == target.lower():
+        return f"Keep {context.scope} in management group {target}"
+    return f"Move {context.scope} from management group {now or '(not known)'} to {target}"
+
+
+def _management_group(resource_id: Any) -> str:
+    found = re.search(r"/managementGroups/([^/]+)", str(resource_id or ""))
+    return found[1] if found else "(known after apply)"
+
+
+def _group(change: ResourceChange) -> str:
+    name = _get(change.after, "display_name") or _get(change.before, "display_name") or change.key
+    match change.action:
+        case Action.CREATE:
+            return f"Create the group {name}"
+        case Action.DELETE:
+            return f"Delete the group {name}, and with it the access of its members"
+        case Action.FORGET:
+            return f"Keep the group {name}, no longer managed"
+        case Action.REPLACE:
+            return f"Delete the group {_get(change.before, 'display_name')} and create {name} in its place"
+        case _:
+            before = _get(change.before, "display_name")
+            return f"Rename the group {before} to {name}" if before and before != name else f"Change the group {name}"
+
+
+def _role(change: ResourceChange, context: Context) -> str:
+    alias, _, role_id = change.key.rpartition("/")
+    group = context.group_names.get(alias, alias)
+    role = role_name(role_of(change) or role_id)
+    condition = " under a condition" if _get(change.after, "body", "properties", "condition") else ""
+    match change.action:
+        case Action.CREATE:
+            return f"Give the group {group} the role {role} on {context.scope}{condition}"
+        case Action.DELETE:
+            return f"Take the role {role} on {context.scope} away from the group {group}"
+        case Action.FORGET:
+            return f"Keep the role {role} of the group {group}, no longer managed"
+        case Action.REPLACE:
+            return f"Take the role {role} on {context.scope} away and give it to the group {group} anew{condition}"
+        case _:
+            return f"Change how the group {group} has the role {role} on {context.scope}{condition}"
+
+
+def _tags(change: ResourceChange, context: Context) -> str:
+    if change.action is Action.FORGET:
+        return f"Keep the tags on {context.scope}, no longer managed"
+    if change.action is Action.DELETE:
+        return f"Stop managing the tags on {context.scope}"
+    after = _get(change.after, "body", "properties", "tags") or {}
+    before = _get(change.before, "body", "properties", "tags") or {}
+    changed = sorted(key for key in after if before.get(key) != after[key])
+    what = ", ".join(f"{key} = {after[key]}" for key in changed[:4])
+    more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+    return f"Set the tags {what}{more} on {context.scope}" if changed else f"Set the tags on {context.scope}"
+
+
+def _resource_group(change: ResourceChange) -> str:
+    name = _get(change.after, "name") or _get(change.before, "name") or change.block.removeprefix("resource_group_")
+    location = _get(change.after, "location") or _get(change.before, "location") or ""
+    match change.action:
+        case Action.CREATE:
+            return f"Create the resource group {name} in {location}"
+        case Action.DELETE:
+            return f"Delete the resource group {name} with everything in it"
+        case Action.FORGET:
+            return f"Keep the resource group {name}, no longer managed"
+        case Action.REPLACE:
+            old = _get(change.before, "name") or name
+            return f"Delete the resource group {old} with everything in it and create {name} in {location}"
+        case _:
+            return f"Change the resource group {name}"
+
+
+def _by_address(change: ResourceChange) -> str:
+    verb = {
+        Action.CREATE: "Create",
+        Action.UPDATE: "Change",
+        Action.REPLACE: "Delete and create anew",
+        Action.DELETE: "Delete",
+        Action.FORGET: "Keep, no longer managed:",
+        Action.READ: "Read",
+        Action.NO_OP: "Keep",
+    }[change.action]
+    return f"{verb} {change.address}"
+
+
+def _get(value: Any, *path: str) -> Any:
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return None if value == UNKNOWN else value
