@@ -1,0 +1,279 @@
+"""One tenant's Terraform runs: workspace, engine, state credential and sealed bundle put together.
+
+A plan is bound to its tenant twice: the bundle is sealed for it, and the engine's credential opens that tenant's state only. (With an
+empty `backend "http" {}` a plan made for one tenant would go silently into another's state: observed.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from runner.domain import plan as plan_domain
+from runner.domain.configuration import Configuration
+from runner.domain.platform import AzurePlatform
+from runner.domain.review import BundleFacts
+from runner.domain.run import EngineProcess, Run
+from runner.domain.state import LocalBackend, ManagedBackend
+from runner.errors import EngineFailed, Refused
+from runner.ports import Bundles, Journal, Planned, Runs, States
+from runner.terraform import engine, process, workspace
+from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
+from runner.terraform.state_service import StateService
+
+_FACTS = "facts.json"
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """The `Infrastructure` port on a real engine.
+
+    `identity` gives the environment by which the providers sign in for a platform and subscription; `stand_in` tells whether
+    a provider of that source and version is the sandbox's. `directory` is where runs have their private directories.
+    """
+
+    runs: Runs
+    states: States
+    bundles: Bundles
+    service: StateService
+    sources: workspace.Sources
+    directory: Path
+    find_engine: Callable[[], Engine]
+    identity: Callable[[AzurePlatform, str], Mapping[str, str]]
+    mirror: Path | None
+    stand_in: Callable[[str, str], bool]
+    limits: Limits
+    now: Callable[[], datetime]
+    redact_also: Callable[[str], None]
+
+    @cached_property
+    def engine(self) -> Engine:
+        return self.find_engine()
+
+    def plan(
+        self, run: Run, platform: AzurePlatform, configuration: Configuration, *, journal: Journal, stop: Event
+    ) -> Planned:
+        directory = self._terraform_directory(run)
+        if directory.exists():
+            workspace.remove(directory, below=self.directory)
+        with journal.step("write the configuration"):
+            digest = workspace.write(configuration, directory, self.sources)
+        with self._session(run, platform, configuration, journal, stop) as session:
+            with journal.step("initialise"):
+                engine.init(session, backend=_backend_arguments(configuration))
+            with journal.step("plan") as note:
+                engine.plan(session)
+                plan = plan_domain.read(engine.show(session))
+                note(_counts(plan))
+        lock = (directory / LOCK_FILE).read_bytes() if (directory / LOCK_FILE).exists() else b""
+        providers = engine.providers(lock.decode())
+        lineage, serial = self._state(configuration)
+        facts = BundleFacts(
+            tenant=run.tenant,
+            engine=self.engine.name,
+            engine_version=self.engine.version,
+            providers=providers,
+            stand_ins=any(self.stand_in(source, version) for source, version in providers.items()),
+            configuration=digest,
+            lock_file=hashlib.sha256(lock).hexdigest(),
+            plan_file=hashlib.sha256((directory / PLAN_FILE).read_bytes()).hexdigest(),
+            lineage=lineage,
+            serial=serial,
+        )
+        self.bundles.seal(run.id, run.tenant, workspace.pack(directory, {_FACTS: facts.model_dump_json().encode()}))
+        (directory / PLAN_FILE).unlink()
+        return Planned(plan=plan, bundle=facts)
+
+    def moved(self, run: Run, configuration: Configuration, bundle: BundleFacts) -> list[str]:
+        moved: list[str] = []
+        probe = self._run_directory(run) / "probe"
+        try:
+            if workspace.write(configuration, probe, self.sources) != bundle.configuration:
+                moved.append("the configuration")
+        finally:
+            workspace.remove(probe, below=self.directory)
+        if (self.engine.name, self.engine.version) != (bundle.engine, bundle.engine_version):
+            moved.append(f"the engine (now {self.engine.label})")
+        if self._state(configuration) != (bundle.lineage, bundle.serial):
+            moved.append("the state")
+        return moved
+
+    def apply(
+        self, run: Run, platform: AzurePlatform, configuration: Configuration, *, journal: Journal, stop: Event
+    ) -> dict[str, Any]:
+        directory = self._terraform_directory(run)
+        with journal.step("restore the plan"):
+            workspace.unpack(self.bundles.open(run.id, run.tenant), directory)
+            self._expect_its_own(directory, run)
+        try:
+            with self._session(run, platform, configuration, journal, stop) as session:
+                if not (directory / ".terraform").exists():
+                    with journal.step("initialise"):
+                        engine.init(session, backend=_backend_arguments(configuration), readonly_lock=True)
+                with journal.step("apply"):
+                    return engine.apply(session)
+        finally:
+            (directory / PLAN_FILE).unlink(missing_ok=True)
+            self._take_in_errored_state(run, configuration.backend, journal)
+
+    def settle(self, run: Run, platform: AzurePlatform, *, journal: Journal, stop: Event) -> None:
+        with journal.step("wait for the engine") as note:
+            if run.engine is None:
+                note("none was started")
+            elif process.outlive(run.engine, patience=self.limits.apply, grace=self.limits.grace, stop=stop):
+                note("it has ended")
+            else:
+                note("it was ended")
+        with journal.step("take in the state"):
+            self._take_in_errored_state(run, platform.spec.state_backend, journal)
+            self.states.unlock(run.tenant, None)
+
+    def discard(self, run: Run) -> None:
+        if (self._terraform_directory(run) / "errored.tfstate").exists():
+            return  # the only record of what the engine made: a person looks at it first
+        if self._run_directory(run).exists():
+            workspace.remove(self._run_directory(run), below=self.directory)
+
+    @contextmanager
+    def _session(
+        self, run: Run, platform: AzurePlatform, configuration: Configuration, journal: Journal, stop: Event
+    ) -> Iterator[Session]:
+        """Everything the engine's commands need, with a state credential that is good for just as long."""
+        root = self._run_directory(run)
+        logs = root / "logs"
+        for path in (logs, root / "home", root / "tmp"):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        attempt = None
+        state: dict[str, str] = {}
+        if isinstance(configuration.backend, ManagedBackend):
+            attempt = self.states.open_attempt(run.tenant, run.id, now=self.now())
+            self.redact_also(attempt.password)
+            state = self.service.environment(attempt)
+        identity = self.identity(platform, str(configuration.inputs["subscription_id"]))
+
+        def started(found: EngineProcess) -> None:
+            self.runs.note(run.id, engine=found)
+
+        try:
+            yield Session(
+                engine=self.engine,
+                directory=self._terraform_directory(run),
+                logs=logs,
+                environment={**base_environment(root, self.mirror), **identity, **state},
+                limits=self.limits,
+                stop=stop,
+                on_line=lambda line: journal.log(line.level, line.text),
+                on_start=started,
+            )
+        finally:
+            if attempt is not None:
+                self.states.close_attempt(attempt)
+            for file in logs.iterdir():
+                file.unlink()
+
+    def _state(self, configuration: Configuration) -> tuple[str, int]:
+        """Lineage and serial of the tenant's state; ("", 0) when there is none."""
+        match configuration.backend:
+            case ManagedBackend():
+                current = self.states.current(configuration.tenant)
+                return (current[0].lineage, current[0].serial) if current else ("", 0)
+            case LocalBackend() as backend:
+                file = workspace.state_file(backend, configuration.tenant)
+                if not file.exists():
+                    return "", 0
+                document = json.loads(file.read_text(encoding="utf-8"))
+                return str(document["lineage"]), int(document["serial"])
+
+    def _expect_its_own(self, directory: Path, run: Run) -> None:
+        """The bundle's own facts, once more: sealed content cannot be moved between tenants, and this would show it if it were."""
+        facts = BundleFacts.model_validate_json((directory / _FACTS).read_bytes())
+        (directory / _FACTS).unlink()
+        plan_file = hashlib.sha256((directory / PLAN_FILE).read_bytes()).hexdigest()
+        if (
+            facts.tenant != run.tenant
+            or facts.plan_file != plan_file
+            or workspace.digest(directory) != facts.configuration
+        ):
+            raise Refused(
+                "The plan bundle is not this run's",
+                code="bundle-mismatch",
+                detail=f"What was kept for run {run.id} does not match what was planned for {run.tenant}.",
+                hint=f"lzr plan {run.source}",
+            )
+
+    def _take_in_errored_state(self, run: Run, backend: object, journal: Journal) -> None:
+        """A state the engine could not hand in lies in its directory; the only record of what it made."""
+        file = self._terraform_directory(run) / "errored.tfstate"
+        if not file.exists() or not isinstance(backend, ManagedBackend):
+            return
+        try:
+            version = self.states.take_in(run.tenant, file.read_bytes(), by=f"run {run.id}", now=self.now())
+            journal.log("warn", f"Took in the state that the engine could not hand in (serial {version.serial})")
+            file.unlink()
+        except Refused as refused:
+            current = self.states.current(run.tenant)
+            content = json.loads(file.read_bytes())
+            if current and current[0].lineage == content["lineage"] and current[0].serial >= content["serial"]:
+                file.unlink()  # it had been handed in after all
+                return
+            raise EngineFailed(
+                "A state could not be taken in",
+                code="errored-state-refused",
+                detail=f"{refused.detail} The engine's state is kept in {file}.",
+                hint=f"Look at it with: lzr state show {run.tenant}",
+            ) from refused
+
+    def _run_directory(self, run: Run) -> Path:
+        return self.directory / run.id
+
+    def _terraform_directory(self, run: Run) -> Path:
+        return self._run_directory(run) / "terraform"
+
+
+def base_environment(root: Path, mirror: Path | None) -> dict[str, str]:
+    """The engine's environment before sign-in and state: nothing is inherited but PATH (for git, az and the shim's Python)."""
+    configuration = root / "cli.tfrc"
+    content = "disable_checkpoint = true\n"
+    if mirror is not None:
+        content += (
+            f"provider_installation {{\n  filesystem_mirror {{\n    path = {workspace.quoted(str(mirror))}\n  }}\n}}\n"
+        )
+    configuration.write_text(content, encoding="utf-8")
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(root / "home"),  # not the user's: plugins and credentials of ~/.terraform.d would be found there
+        "TMPDIR": str(root / "tmp"),
+        "LANG": "C.UTF-8",
+        "TF_CLI_CONFIG_FILE": str(configuration),
+        "TF_IN_AUTOMATION": "1",
+        "TF_INPUT": "0",
+        "CHECKPOINT_DISABLE": "1",
+    }
+
+
+def _backend_arguments(configuration: Configuration) -> tuple[str, ...]:
+    match configuration.backend:
+        case LocalBackend() as backend:
+            file = workspace.state_file(backend, configuration.tenant).absolute()
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return (f"-backend-config=path={file}",)
+        case ManagedBackend():
+            return ()
+
+
+def _counts(plan: plan_domain.Plan) -> str:
+    if plan.empty:
+        return "no changes"
+    adds = plan.count(plan_domain.Action.CREATE, plan_domain.Action.REPLACE)
+    changes = plan.count(plan_domain.Action.UPDATE)
+    gone = plan.count(plan_domain.Action.DELETE, plan_domain.Action.REPLACE)
+    return f"{adds} to add, {changes} to change, {gone} to destroy"

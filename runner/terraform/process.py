@@ -1,0 +1,175 @@
+"""One command line of the engine: started apart, followed through a file, stopped gently and then surely.
+
+The engine writes to a file and the runner reads that file. With a pipe the engine would die with its reader (SIGPIPE about 4 s
+after a `kill -9` of the runner, observed with terraform 1.11.4), lose the resource in flight and leave its lock behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from threading import Event, Thread
+from time import monotonic
+
+import psutil
+
+from runner.domain.run import EngineProcess
+
+_TICK = 0.05  # seconds between looks at the output and at `stop`; the end of the process is noticed at once
+
+
+class Stopped(StrEnum):
+    """Why we stopped the engine; it cannot be read off its exit code."""
+
+    ASKED = "asked"
+    LIMIT = "limit"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How it ended. `killed` says that it did not stop by itself within the grace, so what it was doing is unknown."""
+
+    code: int
+    stopped: Stopped | None = None
+    killed: bool = False
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    output: Path,
+    on_line: Callable[[str], None],
+    stop: Event,
+    limit: timedelta,
+    grace: timedelta,
+    on_start: Callable[[EngineProcess], None] = lambda process: None,
+) -> Ended:
+    """Run to the end and call `on_line` for each line of its output, complete lines only, as they are written.
+
+    When `stop` is set or `limit` passes, the engine gets one SIGINT (it finishes its step and saves its state; a second one would
+    make it abandon the state) and after `grace` its whole process group SIGKILL. An error in `on_line` or `on_start` stops it in
+    the same way before it is raised.
+    """
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # else Ctrl-C reaches it too, and a second SIGINT abandons state
+        )
+    finally:
+        os.close(descriptor)
+    ended = Event()
+    Thread(target=_wait, args=(process, ended), name=f"wait-{process.pid}", daemon=True).start()
+    stopped: Stopped | None = None
+    deadline = monotonic() + limit.total_seconds()
+    lines = _lines(output)
+    try:
+        on_start(EngineProcess(pid=process.pid, started=started_at(process.pid), host=socket.gethostname()))
+        while not ended.wait(_TICK):
+            _pass_on(lines, on_line)
+            if stop.is_set() or monotonic() > deadline:
+                stopped = Stopped.ASKED if stop.is_set() else Stopped.LIMIT
+                break
+    except BaseException:
+        _end(process, ended, grace)
+        raise
+    killed = _end(process, ended, grace, while_waiting=lambda: _pass_on(lines, on_line))
+    _pass_on(lines, on_line)
+    return Ended(code=process.returncode, stopped=stopped, killed=killed)
+
+
+def started_at(pid: int) -> float:
+    """Start time of a process in seconds since the epoch; 0 when there is none (any more)."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return 0.0
+
+
+def still_runs(process: EngineProcess) -> bool:
+    """Whether that very process still runs on this machine: same number, same start time, and no zombie."""
+    if process.host != socket.gethostname() or not process.started:
+        return False
+    try:
+        found = psutil.Process(process.pid)
+        return abs(found.create_time() - process.started) < 1 and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def outlive(process: EngineProcess, *, patience: timedelta, grace: timedelta, stop: Event) -> bool:
+    """Wait for an engine that another runner started, then end it. True when it ended by itself within `patience`."""
+    deadline = monotonic() + patience.total_seconds()
+    while still_runs(process):
+        if monotonic() > deadline or stop.wait(_TICK):
+            break
+    else:
+        return True
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGINT)
+    deadline = monotonic() + grace.total_seconds()
+    while still_runs(process) and monotonic() < deadline:
+        Event().wait(_TICK)
+    if still_runs(process):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return False
+
+
+def _wait(process: subprocess.Popen[bytes], ended: Event) -> None:
+    process.wait()
+    ended.set()
+
+
+def _end(
+    process: subprocess.Popen[bytes],
+    ended: Event,
+    grace: timedelta,
+    while_waiting: Callable[[], None] = lambda: None,
+) -> bool:
+    """Make sure that it and its plugins are gone; True when it had to be killed."""
+    killed = False
+    if not ended.is_set():
+        process.send_signal(signal.SIGINT)
+        deadline = monotonic() + grace.total_seconds()
+        while not ended.wait(_TICK) and monotonic() < deadline:
+            while_waiting()
+        killed = not ended.is_set()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # the group: plugins that outlived it as well
+    ended.wait()
+    return killed
+
+
+def _pass_on(lines: Iterator[str | None], on_line: Callable[[str], None]) -> None:
+    while (line := next(lines)) is not None:
+        on_line(line)
+
+
+def _lines(path: Path) -> Iterator[str | None]:
+    """Complete lines as they appear, and None whenever there is none yet."""
+    with path.open("rb") as file:
+        rest = b""
+        while True:
+            chunk = file.read(1 << 16)
+            if not chunk:
+                yield None
+                continue
+            *complete, rest = (rest + chunk).split(b"\n")
+            for line in complete:
+                yield line.decode("utf-8", errors="replace").rstrip("\r")
