@@ -1,0 +1,96 @@
+"""A run's journal while the run goes on: steps with their durations, log lines, intents and results, all redacted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from runner.domain.events import Kind
+from runner.domain.run import Failure
+from runner.errors import RunnerError
+from runner.ports import Runs
+
+_LONGEST_LINE = 20_000
+
+
+@dataclass
+class RunJournal:
+    """Writes to the store as things happen, so that page, command line and API read the same."""
+
+    runs: Runs
+    run: str
+    now: Callable[[], datetime]
+    redact: Callable[[str], str]
+    current: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        started = monotonic()
+        notes: list[str] = []
+        self.current.append(name)
+        self._append(Kind.STEP_STARTED, name=name)
+        try:
+            yield notes.append
+        except BaseException as error:
+            failure = failure_of(error, step=name)
+            self._append(Kind.STEP_FAILED, name=name, seconds=_seconds(started), **failure.model_dump(exclude={"step"}))
+            raise
+        else:
+            self._append(Kind.STEP_SUCCEEDED, name=name, seconds=_seconds(started), note="; ".join(notes))
+        finally:
+            self.current.pop()
+
+    def log(self, level: str, text: str) -> None:
+        self._append(Kind.LOG, step=self.current[-1] if self.current else "", level=level, text=text[:_LONGEST_LINE])
+
+    def warn(self, code: str, text: str) -> None:
+        self._append(Kind.WARNING, code=code, text=text)
+
+    def intent(self, what: str) -> None:
+        self._append(Kind.INTENT, what=what)
+
+    def done(self, what: str, result: Any = None) -> None:
+        self._append(Kind.DONE, what=what, result=result)
+
+    def intended(self, what: str) -> bool:
+        return any(e.kind is Kind.INTENT and e.data.get("what") == what for e in self.runs.events(self.run))
+
+    def result(self, what: str) -> Any | None:
+        found = [
+            e.data.get("result")
+            for e in self.runs.events(self.run)
+            if e.kind is Kind.DONE and e.data.get("what") == what
+        ]
+        return found[-1] if found else None
+
+    def output(self, name: str, value: Any) -> None:
+        self._append(Kind.OUTPUT, name=name, value=value)
+
+    def _append(self, kind: Kind, **data: Any) -> None:
+        clean: dict[str, Any] = json.loads(self.redact(json.dumps(data, ensure_ascii=False, default=str)))
+        self.runs.append(self.run, kind, clean, now=self.now())
+
+
+def failure_of(error: BaseException, *, step: str = "") -> Failure:
+    """What is recorded about an error. Of a bug only that it is one: its text may hold anything."""
+    if isinstance(error, RunnerError):
+        return Failure(
+            family=error.family, code=error.code, summary=error.summary, detail=error.detail, hint=error.hint, step=step
+        )
+    return Failure(
+        family="internal-error",
+        code="internal-error",
+        summary="The runner has a bug",
+        detail=f"{type(error).__name__} was raised; the log has the traceback.",
+        hint="Please report it with the log.",
+        step=step,
+    )
+
+
+def _seconds(started: float) -> float:
+    return round(monotonic() - started, 3)

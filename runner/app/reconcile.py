@@ -1,0 +1,443 @@
+"""The walk of a run: plan it, let somebody decide, apply exactly that.
+
+`plan_run` leaves a run waiting, approved, unchanged or ended. `apply_run` takes an approved one to its end. Each effect outside is
+made inside `once(name, action)`, which gives the recorded result instead of repeating an action that is known to be finished; an
+action may still run twice when the process died between its end and the record, and each one bears that. The engine's
+apply does not: it records its intent first, and an intent without a result is settled by `app.recovery`, never repeated.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+
+from runner.app import adoption
+from runner.app.journal import RunJournal, failure_of
+from runner.domain import access, review
+from runner.domain.access import AccessPlan, Addition, Invitation, Member, Removal, Wanted
+from runner.domain.configuration import (
+    Configuration,
+    Import,
+    Leaving,
+    Placed,
+    compose,
+    unmapped_roles,
+    wanted,
+)
+from runner.domain.invocation import invocation
+from runner.domain.plan import Action, Plan
+from runner.domain.platform import AzurePlatform
+from runner.domain.review import Contents, Facts, Review
+from runner.domain.run import Behavior, Failure, Run, Status
+from runner.errors import Canceled, InputError, Refused, RemoteFailed, RunnerError
+from runner.ports import Approval, Azure, Bundles, Infrastructure, Planned, ResourceManager, Runs
+
+T = TypeVar("T")
+Once = Callable[[str, Callable[[], Any]], Any]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything the walk needs from outside."""
+
+    runs: Runs
+    bundles: Bundles
+    infrastructure: Infrastructure
+    azure: Callable[[AzurePlatform, threading.Event], Azure]
+    reread: Callable[[Run], str | None]
+    now: Callable[[], datetime]
+    redact: Callable[[str], str]
+    executor: str
+
+    def journal(self, run_id: str) -> RunJournal:
+        return RunJournal(self.runs, run_id, self.now, self.redact)
+
+
+class Interrupted(RunnerError):
+    """An apply of this run began and its end is not known."""
+
+
+def plan_run(run_id: str, ports: Ports, stop: threading.Event) -> Run:
+    """Plan a pending run and leave it where somebody can decide, or in an end status. Raises nothing but bugs of the store."""
+    run = ports.runs.move(run_id, Status.PLANNING, now=ports.now(), executor=ports.executor)
+    journal = ports.journal(run_id)
+    try:
+        made = _review(run, ports, journal, stop)
+        return _decide(run, made, ports)
+    except BaseException as error:  # noqa: BLE001 - the end of a run: one of the two places where errors end
+        return end_badly(run, error, ports)
+
+
+def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> Run:
+    """Apply an approved run, or go on with one whose process died. Raises Interrupted when that takes a fresh plan."""
+    run = ports.runs.move(run_id, Status.APPLYING, now=ports.now(), executor=ports.executor)
+    journal = ports.journal(run_id)
+    try:
+        placed = placed_of(run)
+        made = review_of(run, ports)
+        configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
+        azure = ports.azure(placed.platform, stop)
+        once("check", lambda: _check_nothing_moved(run, configuration, made, ports, journal))
+        if run.behavior is Behavior.DESTROY:
+            _change_access(made.access, {}, azure, journal, stop, once)
+        outputs = once("terraform", lambda: _apply_terraform(run, placed, configuration, made, ports, journal, stop))
+        if run.behavior is Behavior.APPLY:
+            _change_access(made.access, outputs.get("group_ids") or {}, azure, journal, stop, once)
+            once("function", lambda: _call_function(made, azure, journal))
+        for name, value in sorted(outputs.items()):
+            journal.output(name, value)
+        return _finish(run, made, ports)
+    except Interrupted:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the end of a run: one of the two places where errors end
+        return end_badly(run, error, ports)
+
+
+def review_of(run: Run, ports: Ports) -> Review:
+    """The review that was kept for the run; Refused when there is none."""
+    kept = ports.runs.review(run.id)
+    if kept is None:
+        raise Refused(
+            "Nothing to decide yet", code="no-review", detail=f"Run {run.id} has no review.", hint=f"lzr run {run.id}"
+        )
+    return Review.model_validate(kept)
+
+
+def placed_of(run: Run) -> Placed:
+    return Placed.model_validate(run.snapshot["placed"])
+
+
+def leaving_of(run: Run) -> Leaving | None:
+    return Leaving(move_to=run.options.get("move_to")) if run.behavior is Behavior.DESTROY else None
+
+
+def imports_of(run: Run) -> tuple[Import, ...]:
+    return tuple(Import.model_validate(item) for item in run.options.get("imports", ()))
+
+
+# --- planning --------------------------------------------------------------------------------------------------------
+
+
+def _review(run: Run, ports: Ports, journal: RunJournal, stop: threading.Event) -> Review:
+    placed = placed_of(run)
+    azure = ports.azure(placed.platform, stop)
+    with journal.step("compose"):
+        configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
+    with journal.step("look around"):
+        facts = _facts(placed, configuration, azure.resources)
+    with journal.step("look people up") as note:
+        aim = wanted(placed, configuration.groups)
+        found = azure.directory.look_up(placed.tenant.spec.users)
+        note(f"{len(found)} people")
+    configuration, planned = _plan_infrastructure(run, placed, configuration, azure, ports, journal, stop)
+    with journal.step("compare access"):
+        aim = with_known_groups(aim, planned)
+        current = {g.alias: azure.directory.members(g.object_id) for g in aim.groups if g.object_id}
+        changes = (
+            access.diff(aim, found, current) if run.behavior is Behavior.APPLY else leaving_access(aim, found, current)
+        )
+    with journal.step("review"):
+        warnings = (*configuration.warnings, *unmapped_roles(placed), *changes.warnings)
+        call = None
+        if run.behavior is Behavior.APPLY:
+            call = invocation(placed.zone, placed.tenant, subscription_id=configuration.inputs["subscription_id"])
+        made = review.build(
+            run=run.id,
+            behavior=run.behavior,
+            placed=placed,
+            documents=str(run.snapshot["digest"]),
+            configuration=configuration,
+            bundle=planned.bundle,
+            plan=planned.plan,
+            facts=facts,
+            access=changes,
+            invocation=call,
+            approved_invocation=ports.runs.approved_invocation(run.tenant),
+            contents=_contents(planned.plan, azure.resources),
+            warnings=warnings,
+        )
+        for warning in made.warnings:
+            journal.warn(warning.code, warning.text)
+        ports.runs.keep_review(run.id, digest=made.digest, review=made.model_dump(mode="json"))
+        ports.runs.note(run.id, digest=made.digest, warnings=len(made.warnings))
+    return made
+
+
+def _plan_infrastructure(
+    run: Run,
+    placed: Placed,
+    configuration: Configuration,
+    azure: Azure,
+    ports: Ports,
+    journal: RunJournal,
+    stop: threading.Event,
+) -> tuple[Configuration, Planned]:
+    """Plan; where the run continues an interrupted one, plan again with imports of what that one left behind."""
+    planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
+    if "continues" not in run.options:
+        return configuration, planned
+    with journal.step("look for what was being created") as note:
+        imports = adoption.existing(planned.plan.changes, azure)
+        note(f"{len(imports)} found")
+    if not imports:
+        return configuration, planned
+    ports.runs.note(run.id, options={"imports": [item.model_dump() for item in imports]})
+    configuration = replace(configuration, imports=imports)
+    return configuration, ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
+
+
+def _facts(placed: Placed, configuration: Configuration, resources: ResourceManager) -> Facts:
+    subscription = resources.subscription(configuration.inputs["subscription_id"])
+    if subscription is None:
+        raise InputError(
+            "No such subscription",
+            code="unknown-subscription",
+            detail=f"Subscription {configuration.inputs['subscription_id']} of {placed.tenant.name} does not exist, "
+            "or the runner's identity may not see it.",
+            hint="Check spec.platformTenantId, and the role assignments of the service principal.",
+        )
+    target = configuration.inputs.get("management_group_id")
+    if target is not None and resources.management_group(target) is None:
+        meant = resources.management_group_named(target)
+        raise InputError(
+            "No such management group",
+            code="unknown-management-group",
+            detail=f"There is no management group with the id {target!r}, or the runner may not read it.",
+            hint=f"A group with that display name has the id {meant!r}: use the id."
+            if meant
+            else "Use the id, not the name.",
+        )
+    return Facts(
+        subscription_name=subscription.display_name,
+        subscription_state=subscription.state,
+        management_group=subscription.management_group,
+    )
+
+
+def with_known_groups(aim: Wanted, planned: Planned) -> Wanted:
+    """Object ids of the groups that exist in the state and stay; a group that is made or made anew has none yet."""
+    ids: Mapping[str, str] = planned.plan.outputs.get("group_ids") or {}
+    fresh = {
+        change.key
+        for change in planned.plan.changes
+        if change.block == "groups" and change.action in (Action.CREATE, Action.REPLACE)
+    }
+    groups = tuple(
+        group if group.adopted or group.alias in fresh else group.model_copy(update={"object_id": ids.get(group.alias)})
+        for group in aim.groups
+    )
+    return Wanted(groups=groups, people=aim.people)
+
+
+def leaving_access(
+    aim: Wanted, found: Mapping[str, access.Found], current: Mapping[str, tuple[Member, ...]]
+) -> AccessPlan:
+    """Access that ends when a tenant leaves: all of it in groups the runner made, the listed people's in adopted ones."""
+    removals: list[Removal] = []
+    for group in aim.groups:
+        known = [found[person.username] for person in aim.people.get(group.alias, ())]
+        listed = {one.object_id.lower() for one in known if isinstance(one, access.Known)}
+        for member in current.get(group.alias, ()):
+            if group.object_id and (not group.adopted or member.object_id.lower() in listed):
+                removals.append(access.removal(group, group.object_id, member))
+    return AccessPlan(removals=tuple(removals))
+
+
+def _contents(plan: Plan, resources: ResourceManager) -> list[Contents]:
+    """What is in the resource groups that would be deleted."""
+    found = []
+    for change in plan.changes:
+        if change.block.startswith("resource_group_") and change.action in (Action.DELETE, Action.REPLACE):
+            inside = resources.resources_in(str((change.before or {}).get("id", "")))
+            if inside:
+                found.append(Contents(resource_group=str(change.before.get("name", "")), resources=inside))
+    return found
+
+
+def _decide(run: Run, made: Review, ports: Ports) -> Run:
+    now = ports.now()
+    if made.nothing_changes and made.function is None:
+        ports.bundles.discard(run.id)
+        ports.infrastructure.discard(run)
+        return ports.runs.move(run.id, Status.UNCHANGED, now=now)
+    rules = placed_of(run).zone.spec.approval
+    by = ""
+    if made.nothing_to_decide:
+        by = "policy:as-approved-before"
+    elif continued := run.options.get("continues"):
+        reasons = review.strays(review_of(ports.runs.get(continued), ports), made)
+        by = "" if reasons else f"policy:continues-{continued}"
+        for reason in reasons:
+            ports.journal(run.id).warn("not-covered-by-approval", f"To be approved again: {reason}.")
+    elif review.decision(rules, made) == "policy":
+        by = f"policy:{rules.policy}"
+    waiting = ports.runs.move(run.id, Status.WAITING, now=now)
+    if not by:
+        ports.infrastructure.discard(run)
+        return waiting
+    return ports.runs.approve(
+        Approval(run=run.id, digest=made.digest, by=by, at=now, expires=now + rules.valid_for), now=now
+    )
+
+
+# --- applying --------------------------------------------------------------------------------------------------------
+
+
+def _check_nothing_moved(
+    run: Run, configuration: Configuration, made: Review, ports: Ports, journal: RunJournal
+) -> None:
+    with journal.step("check the approval"):
+        approvals = ports.runs.approvals(run.id)
+        if not approvals or approvals[-1].digest != made.digest or made.digest != run.digest:
+            raise Refused(
+                "The approval is for something else", code="approval-void", detail="Its digest is another one."
+            )
+        if approvals[-1].expires <= ports.now():
+            raise Refused(
+                "The approval has expired",
+                code="approval-expired",
+                detail=f"It was valid until {approvals[-1].expires:%Y-%m-%d %H:%M} UTC.",
+                hint=f"lzr plan {run.source}",
+            )
+        moved = [] if ports.reread(run) == made.documents else ["the documents"]
+        moved += ports.infrastructure.moved(run, configuration, made.bundle)
+        if moved:
+            raise Refused(
+                "The plan is out of date",
+                code="plan-outdated",
+                detail=f"Since it was reviewed, {' and '.join(moved)} changed, so the approval is void.",
+                hint=f"lzr plan {run.source}",
+            )
+
+
+def _apply_terraform(
+    run: Run,
+    placed: Placed,
+    configuration: Configuration,
+    made: Review,
+    ports: Ports,
+    journal: RunJournal,
+    stop: threading.Event,
+) -> dict[str, Any]:
+    if (known := journal.result("terraform")) is not None:
+        outputs: dict[str, Any] = known
+        return outputs
+    if journal.intended("terraform"):
+        raise Interrupted(
+            "The apply was interrupted",
+            code="apply-interrupted",
+            detail="The runner died while the engine was at work.",
+        )
+    if not made.changes:
+        return {}
+    journal.intent("terraform")
+    outputs = ports.infrastructure.apply(run, placed.platform, configuration, journal=journal, stop=stop)
+    journal.done("terraform", outputs)
+    return outputs
+
+
+def _change_access(
+    plan: AccessPlan,
+    made_groups: Mapping[str, str],
+    azure: Azure,
+    journal: RunJournal,
+    stop: threading.Event,
+    once: Once,
+) -> None:
+    """Carry out the reviewed access changes one by one: invite, add, remove."""
+    if plan.empty:
+        return
+    guests: dict[str, str] = {}
+    directory = azure.directory
+    with journal.step("change access") as note:
+        for invitation_ in plan.invitations:
+            _raise_if_stopped(stop)
+            guests[invitation_.person] = once(
+                f"invite {invitation_.email}", partial(_invite, invitation_, azure, journal)
+            )
+        for addition in plan.additions:
+            _raise_if_stopped(stop)
+            group_id, person_id = _group_id(addition, made_groups), addition.object_id or guests[addition.person]
+            once(f"add {addition.alias} {person_id}", partial(directory.add_member, group_id, person_id))
+            journal.log("info", f"Added {addition.person} to {addition.group_name}")
+        for removal in plan.removals:
+            _raise_if_stopped(stop)
+            once(
+                f"remove {removal.alias} {removal.object_id}",
+                partial(directory.remove_member, removal.group_id, removal.object_id),
+            )
+            journal.log("info", f"Removed {removal.label} from {removal.group_name}")
+        note(f"{len(plan.invitations)} invited, {len(plan.additions)} added, {len(plan.removals)} removed")
+
+
+def _invite(invitation_: Invitation, azure: Azure, journal: RunJournal) -> str:
+    object_id = azure.directory.invite(invitation_)
+    journal.log("info", f"Invited {invitation_.email} as a guest")
+    return object_id
+
+
+def _group_id(addition: Addition, made_groups: Mapping[str, str]) -> str:
+    found = made_groups.get(addition.alias) or addition.group_id
+    if found is None:
+        raise RemoteFailed(
+            "A group is missing",
+            code="group-without-id",
+            detail=f"The engine gave no object id for the group {addition.group_name}.",
+        )
+    return found
+
+
+def _call_function(made: Review, azure: Azure, journal: RunJournal) -> None:
+    if made.function is None:
+        return
+    with journal.step("call the function") as note:
+        answer = azure.functions.call(made.function.invocation)
+        journal.done("function", answer.model_dump(mode="json"))
+        if not 200 <= answer.status < 300:
+            raise RemoteFailed(
+                "The function did not succeed",
+                code="function-failed",
+                detail=f"{made.function.invocation.url} answered {answer.status}: {answer.body[:256]}",
+                hint="Look at the function's own log; run again when it is mended.",
+            )
+        note(f"{answer.status} in {answer.seconds:.1f}s")
+
+
+def _finish(run: Run, made: Review, ports: Ports) -> Run:
+    if made.function is not None:
+        ports.runs.keep_approved_invocation(run.tenant, made.function.invocation.model_dump(mode="json"))
+    ports.bundles.discard(run.id)
+    ports.infrastructure.discard(run)
+    return ports.runs.move(run.id, Status.UNCHANGED if made.nothing_changes else Status.APPLIED, now=ports.now())
+
+
+def end_badly(run: Run, error: BaseException, ports: Ports) -> Run:
+    """The end of a run that did not succeed: status and failure by the error's family; a bug is logged with its traceback."""
+    failure = failure_of(error)
+    if failure.family == "internal-error":
+        log.error("run_failed", run=run.id, tenant=run.tenant, exc_info=error)
+    status = Status.FAILED
+    if isinstance(error, Canceled):
+        status = Status.CANCELED
+    ports.infrastructure.discard(run)
+    ended = ports.runs.move(run.id, status, now=ports.now(), failure=with_hint(failure, run))
+    if not isinstance(error, Exception):
+        raise error
+    return ended
+
+
+def with_hint(failure: Failure, run: Run) -> Failure:
+    return failure if failure.hint else failure.model_copy(update={"hint": f"lzr run {run.id}"})
+
+
+def _raise_if_stopped(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Canceled(detail="Canceled between two access changes; those already made stay.")

@@ -1,0 +1,136 @@
+"""What people decide about runs: start one, approve, reject, cancel. An approval names the digest it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from runner.app.reconcile import Ports, placed_of, review_of
+from runner.domain.configuration import Placed
+from runner.domain.review import Review
+from runner.domain.run import OPEN, Behavior, Failure, Run, Status
+from runner.errors import Refused
+from runner.ports import Approval
+
+SHORTEST_DIGEST = 8  # characters of a digest that a person may type
+
+
+def start(
+    placed: Placed,
+    *,
+    run_id: str,
+    digest: str,
+    source: str,
+    by: str,
+    ports: Ports,
+    behavior: Behavior = Behavior.APPLY,
+    reason: str = "",
+    options: Mapping[str, Any] | None = None,
+) -> Run:
+    """Create a pending run for the tenant. One that waits is superseded by it."""
+    now = ports.now()
+    return ports.runs.create(
+        Run(
+            id=run_id,
+            tenant=placed.tenant.name,
+            landing_zone=placed.zone.name,
+            behavior=behavior,
+            status=Status.PENDING,
+            requested_by=by,
+            reason=reason,
+            created=now,
+            updated=now,
+            source=source,
+            snapshot={"placed": placed.model_dump(mode="json", by_alias=True, exclude_none=True), "digest": digest},
+            options=dict(options or {}),
+            executor=ports.executor,
+        )
+    )
+
+
+def approve(
+    run: Run, *, by: str, ports: Ports, digest: str | None = None, confirmed: tuple[str, ...] = (), comment: str = ""
+) -> Run:
+    """Approve what the run's review shows. Refused when that is not what the approver saw, or not theirs to approve."""
+    _expect_waiting(run)
+    made = review_of(run, ports)
+    if digest is not None and (len(digest) < SHORTEST_DIGEST or not made.digest.startswith(digest.lower())):
+        raise Refused(
+            "Another digest",
+            code="digest-mismatch",
+            detail=f"The review of run {run.id} has the digest {made.digest}, not {digest}.",
+            hint=f"lzr review {run.id}",
+        )
+    rules = placed_of(run).zone.spec.approval
+    if rules.four_eyes:
+        raise Refused(
+            "Four eyes need sign-in",
+            code="four-eyes-without-sign-in",
+            detail=f"The landing zone {run.landing_zone} wants a second person, and this store cannot tell people apart.",
+            hint="Set spec.approval.fourEyes to false, or use a server with sign-in.",
+        )
+    for contents in made.contents:
+        if contents.resource_group not in confirmed:
+            raise Refused(
+                "Deletion to be confirmed by name",
+                code="contents-not-confirmed",
+                detail=f"The resource group {contents.resource_group} holds {len(contents.resources)} resources, "
+                "which would be deleted with it.",
+                hint=f"lzr approve {run.id} --confirm-delete {contents.resource_group}",
+            )
+    now = ports.now()
+    return ports.runs.approve(
+        Approval(run=run.id, digest=made.digest, by=by, at=now, expires=now + rules.valid_for, comment=comment), now=now
+    )
+
+
+def reject(run: Run, *, by: str, ports: Ports, comment: str = "") -> Run:
+    """End a waiting run without applying it."""
+    _expect_waiting(run, or_approved=True)
+    ports.bundles.discard(run.id)
+    reason = Failure(family="refused", code="rejected", summary=f"Rejected by {by}", detail=comment)
+    return ports.runs.move(run.id, Status.REJECTED, now=ports.now(), failure=reason)
+
+
+def cancel(run: Run, *, by: str, ports: Ports) -> Run:
+    """Stop a run: at once where it only waits, within a moment where it is at work."""
+    if run.status not in OPEN:
+        raise Refused(
+            "Nothing to cancel",
+            code="run-has-ended",
+            detail=f"Run {run.id} is {run.status}.",
+            hint=f"lzr run {run.id}",
+        )
+    return ports.runs.request_cancel(run.id, by=by, now=ports.now())
+
+
+def expire(ports: Ports, *, after: timedelta) -> int:
+    """End reviews that nobody decided on for so long; how many."""
+    now = ports.now()
+    stale = [run for run in ports.runs.find(statuses=(Status.WAITING,), limit=1000) if run.updated + after < now]
+    for run in stale:
+        ports.bundles.discard(run.id)
+        ports.runs.move(run.id, Status.EXPIRED, now=now)
+    return len(stale)
+
+
+def waiting_review(run: Run, ports: Ports) -> Review | None:
+    """The review of a run that waits for a person."""
+    return review_of(run, ports) if run.status is Status.WAITING else None
+
+
+def _expect_waiting(run: Run, *, or_approved: bool = False) -> None:
+    if run.status is Status.WAITING or (or_approved and run.status is Status.APPROVED):
+        return
+    why = {
+        Status.SUPERSEDED: "a newer plan of the tenant took its place",
+        Status.APPROVED: "it is approved already",
+        Status.EXPIRED: "it waited too long",
+    }.get(run.status, f"it is {run.status}")
+    raise Refused(
+        "The run does not wait for a decision",
+        code="run-not-waiting",
+        detail=f"Run {run.id}: {why}.",
+        hint=f"lzr apply {run.id}" if run.status is Status.APPROVED else f"lzr runs {run.tenant}",
+    )

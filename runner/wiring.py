@@ -1,0 +1,290 @@
+"""Puts the program together: the only place that reads `Settings` and knows every adapter.
+
+With `LZR_SANDBOX` set, every platform's cloud is the sandbox and the providers are its stand-ins (unless a mirror is
+set): documents stay as they are, so what is tried in the sandbox is what runs on Azure.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner import packaged
+from runner.app.reconcile import Ports
+from runner.domain.document import SecretReference
+from runner.domain.platform import AzurePlatform, Cloud
+from runner.domain.run import Run
+from runner.errors import InputError, RunnerError
+from runner.logs import Redactor, configure
+from runner.ports import Azure
+from runner.sandbox.handle import SandboxHandle, read_handle
+from runner.settings import Settings
+from runner.store.opening import Store, is_address, open_store, prepare_directory
+from runner.store.sealing import Keyring
+
+if TYPE_CHECKING:
+    from runner.azure.network import Network
+    from runner.durable import Durable
+    from runner.terraform.workspace import Sources
+
+
+@dataclass
+class Runner:
+    """A runner that is put together. What only some commands need is made when it is asked for."""
+
+    settings: Settings
+    store: Store
+    redactor: Redactor
+    executor: str
+    sandbox: SandboxHandle | None
+    stack: ExitStack
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def ports(self) -> Ports:
+        """The application's ports."""
+        return Ports(
+            runs=self.store.runs,
+            bundles=self.store.bundles,
+            infrastructure=Lazily(self),
+            azure=self.connect,
+            reread=reread,
+            now=now,
+            redact=self.redactor,
+            executor=self.executor,
+        )
+
+    @contextmanager
+    def durable(self) -> Iterator[Durable]:
+        """This process as one that executes runs."""
+        from runner.durable import Durable
+
+        where = self.settings.store.get_secret_value()
+        url = where if is_address(where) else f"sqlite:///{Path(where).absolute() / 'durable.db'}"
+        durable = Durable(
+            ports=self.ports,
+            liveness=self.store.liveness,
+            database_url=url,
+            workers=self.settings.workers,
+        )
+        with durable:
+            yield durable
+
+    def connect(self, platform: AzurePlatform, stop: threading.Event) -> Azure:
+        """The platform's Azure with the platform's own identities."""
+        from runner.azure.connect import connect
+
+        found = self.placed_in_cloud(platform)
+        hosts = self.settings.function_hosts
+        if self.sandbox is not None:
+            hosts = (*hosts, self.sandbox.host)
+        return connect(found, network=self.network, secret=self.secret, stop=stop, allowed_function_hosts=hosts)
+
+    def identity(self, platform: AzurePlatform, subscription_id: str) -> Mapping[str, str]:
+        """The environment by which the engine's providers sign in."""
+        from runner.azure.engine_identity import engine_environment
+
+        found = self.placed_in_cloud(platform)
+        made = engine_environment(
+            found.spec.service_principal,
+            entra_tenant=found.spec.entra_tenant,
+            cloud=found.spec.endpoints,
+            network=self.network,
+            secret=self.secret,
+            subscription_id=subscription_id,
+        )
+        for value in made.secrets:
+            self.redactor.add(value)
+        extra = {"LZR_SANDBOX_URL": self.sandbox.url} if self.sandbox is not None else {}
+        return {**made.environment, **extra}
+
+    def placed_in_cloud(self, platform: AzurePlatform) -> AzurePlatform:
+        """The platform as it is, or with the sandbox for its cloud."""
+        if self.sandbox is None:
+            return platform
+        cloud = Cloud(
+            name="sandbox",
+            authority=self.sandbox.url,
+            resource_manager=self.sandbox.url,
+            graph=self.sandbox.url,
+        )
+        return platform.model_copy(update={"spec": platform.spec.model_copy(update={"cloud": cloud})})
+
+    @cached_property
+    def network(self) -> Network:
+        from runner.azure.network import Network
+
+        ca_file = Path(self.sandbox.ca_file) if self.sandbox is not None else self.settings.ca_file
+        return Network(
+            proxy=self.settings.proxy if self.sandbox is None else None,
+            no_proxy=self.settings.no_proxy,
+            ca_file=ca_file,
+            function_timeout=self.settings.function_timeout,
+        )
+
+    @cached_property
+    def mirror(self) -> Path | None:
+        """Where providers come from; in the sandbox its stand-ins, unless a mirror of real ones is set."""
+        if self.settings.mirror is not None:
+            if not self.settings.mirror.is_dir():
+                raise InputError(
+                    "No such mirror",
+                    code="no-mirror",
+                    detail=f"LZR_MIRROR names {self.settings.mirror}, which is no directory.",
+                )
+            return self.settings.mirror.absolute()
+        if self.sandbox is None:
+            return None
+        from runner.sandbox.provider.mirror import install
+
+        return install(work_directory(self.settings) / "stand-ins")
+
+    def secret(self, reference: SecretReference) -> str:
+        """The secret a document refers to; from then on it is hidden in every text."""
+        value = read_secret(reference)
+        self.redactor.add(value)
+        return value
+
+
+class Lazily:
+    """The infrastructure port, made when the first run needs it: commands that only look need no engine."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._lock = threading.Lock()
+        self._made: object | None = None
+
+    def __getattr__(self, name: str) -> object:
+        with self._lock:
+            if self._made is None:
+                self._made = _terraform(self._runner)
+        return getattr(self._made, name)
+
+
+def _terraform(runner: Runner) -> object:
+    from runner.sandbox.provider.mirror import is_stand_in
+    from runner.terraform.engine import Limits, discover
+    from runner.terraform.infrastructure import Terraform
+    from runner.terraform.state_service import StateService
+
+    settings = runner.settings
+    return Terraform(
+        runs=runner.store.runs,
+        states=runner.store.states,
+        bundles=runner.store.bundles,
+        service=runner.stack.enter_context(StateService(runner.store.states, now=now)),
+        sources=sources(),
+        directory=work_directory(settings) / "runs",
+        find_engine=lambda: discover(settings.engine),
+        identity=runner.identity,
+        mirror=runner.mirror,
+        stand_in=is_stand_in,
+        limits=Limits(**settings.limits.model_dump()),
+        now=now,
+        redact_also=runner.redactor.add,
+    )
+
+
+@contextmanager
+def open_runner(settings: Settings) -> Iterator[Runner]:
+    """The runner for one command."""
+    redactor = Redactor()
+    configure(settings.log_level, redactor)
+    if settings.store_key is not None:
+        redactor.add(settings.store_key.get_secret_value())
+    with ExitStack() as stack:
+        store = stack.enter_context(
+            open_store(settings.store.get_secret_value(), keyring(settings), keep_versions=settings.keep_states)
+        )
+        yield Runner(
+            settings=settings,
+            store=store,
+            redactor=redactor,
+            executor=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+            sandbox=read_handle(settings.sandbox) if settings.sandbox is not None else None,
+            stack=stack,
+        )
+
+
+def keyring(settings: Settings) -> Keyring:
+    """The keys that open the store: from the variable, else from the file, which is made on first use."""
+    if settings.store_key is not None:
+        return Keyring.from_value(settings.store_key)
+    where = settings.store.get_secret_value()
+    if settings.store_key_file is None and is_address(where):
+        raise InputError(
+            "No key for the store",
+            code="store-key-missing",
+            detail="A store in PostgreSQL needs its key from a file or variable that all workers share.",
+            hint="Set LZR_STORE_KEY_FILE or LZR_STORE_KEY.",
+        )
+    if settings.store_key_file is None:
+        prepare_directory(Path(where))
+    return Keyring.from_file(settings.store_key_file or Path(where) / "key")
+
+
+def work_directory(settings: Settings) -> Path:
+    """The private directory for workspaces; beside the store, or below the user's state directory for a database server."""
+    if settings.work_dir is not None:
+        return settings.work_dir.absolute()
+    where = settings.store.get_secret_value()
+    if is_address(where):
+        from runner.settings import default_store
+
+        return Path(default_store()) / "work"
+    return Path(where).absolute() / "work"
+
+
+def sources() -> Sources:
+    """Templates and modules as they ship with the runner."""
+    from runner.terraform.workspace import Sources
+
+    return Sources(templates=packaged.templates(), modules=packaged.modules())
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def reread(run: Run) -> str | None:
+    """The digest of the run's documents as they are now; None when they cannot be read any more or name the tenant no longer."""
+    from runner import documents
+
+    try:
+        read = documents.read([Path(path) for path in run.source.split(os.pathsep)])
+        return read.digest(run.tenant)
+    except (RunnerError, KeyError):
+        return None
+
+
+def read_secret(reference: SecretReference) -> str:
+    """The value an environment variable or file holds; InputError names the place, never the value."""
+    if reference.env is not None:
+        value = os.environ.get(reference.env, "")
+        if value:
+            return value
+        raise InputError(
+            "A secret is missing",
+            code="secret-missing",
+            detail=f"The documents take a secret from the environment variable {reference.env}, which is not set.",
+            hint=f"export {reference.env}=…",
+        )
+    path = Path(reference.file or "")
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "A secret is missing",
+            code="secret-missing",
+            detail=f"The documents take a secret from the file {path}, which cannot be read ({type(error).__name__}).",
+            hint="Check the path and who may read it.",
+        ) from None
