@@ -1,0 +1,149 @@
+"""The command line. Commands are imported when they are called, so that `lzr --help` is quick.
+
+Exit codes: 0 done (or nothing to do), 2 wrong input, 3 refused, 4 the engine failed, 5 something outside failed, 6 waits for
+approval, 70 a bug, 130 canceled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from runner.errors import RunnerError
+
+WAITING = 6
+_BUG = 70
+
+# name -> (module, what it does in a few words); the module has the command under the same name
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("runner.cli.documents", "Write a commented starter set of documents."),
+    "validate": ("runner.cli.documents", "Check documents; every problem with file, line and field."),
+    "schema": ("runner.cli.documents", "Print JSON Schemas of the documents, for editors."),
+    "render": ("runner.cli.render", "Write the Terraform of a tenant into a directory to read or run by hand."),
+    "plan": ("runner.cli.runs", "Plan tenants and show what would happen."),
+    "review": ("runner.cli.runs", "Show what a run would do, or did."),
+    "approve": ("runner.cli.runs", "Approve exactly what a review shows."),
+    "reject": ("runner.cli.runs", "End a waiting run without applying it."),
+    "apply": ("runner.cli.runs", "Apply an approved run."),
+    "reconcile": ("runner.cli.runs", "Plan, decide and apply in one go."),
+    "destroy": ("runner.cli.runs", "Plan how a tenant leaves; reviewed like any other run."),
+    "cancel": ("runner.cli.runs", "Stop a run."),
+    "runs": ("runner.cli.runs", "List runs, newest first."),
+    "run": ("runner.cli.runs", "Show a run: steps, result, log."),
+    "state": ("runner.cli.state", "Look at Terraform states, roll back, unlock."),
+    "store": ("runner.cli.store", "Back up, restore and check the store; rotate its key."),
+    "sandbox": ("runner.cli.sandbox", "An Azure on this machine, to try things out."),
+}
+
+SECTIONS = {
+    "Documents": ("init", "validate", "schema", "render"),
+    "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel"),
+    "Look": ("runs", "run", "state"),
+    "Operate": ("store", "sandbox"),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows the names and short helps of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, COMMANDS, n=1)
+            ctx.fail(f"There is no command {name!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("landing-zone-runner"), prog_name="lzr", message="%(prog)s %(version)s")
+@click.pass_context
+def lzr(ctx: click.Context) -> None:
+    """Landing zones and tenants as Terraform: planned, reviewed in plain words, applied exactly as approved.
+
+    \b
+    Try it on this machine, no Azure needed:
+      make demo
+    With your own documents:
+      lzr init my-landing-zones
+      lzr validate my-landing-zones
+      lzr reconcile my-landing-zones
+
+    Completion: eval "$(_LZR_COMPLETE=bash_source lzr)"   (or zsh_source, fish_source)
+    """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; the exit code. Nothing but a bug of the terminal raises from here."""
+    try:
+        code = lzr.main(args=list(arguments), prog_name="lzr", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Abort:
+        click.echo("Canceled.", err=True)
+        return 130
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except RunnerError as error:
+        tell(error, as_json="--json" in arguments)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the other place where errors end; a bug gets no traceback on the terminal
+        import structlog
+
+        structlog.get_logger().error("command_failed", exc_info=error)
+        click.echo(
+            f"The runner has a bug ({type(error).__name__}); its log on standard error has the traceback.", err=True
+        )
+        return _BUG
+
+
+def tell(error: RunnerError, *, as_json: bool = False) -> None:
+    """An error in words: what, where, what to do."""
+    if as_json:
+        told: dict[str, Any] = {
+            "family": error.family,
+            "code": error.code,
+            "summary": error.summary,
+            "detail": error.detail,
+            "hint": error.hint,
+        }
+        if (problems := getattr(error, "problems", None)) is not None:
+            told["problems"] = [problem.as_json() for problem in problems]
+        click.echo(json.dumps({"error": told}, indent=2, ensure_ascii=False))
+        return
+    click.echo(click.style(error.summary, fg="red", bold=True), err=True)
+    for line in error.detail.splitlines():
+        click.echo(f"  {line}", err=True)
+    if error.hint:
+        click.echo(click.style(f"  {error.hint}", fg="cyan"), err=True)

@@ -1,0 +1,133 @@
+"""Watching runs go on: one line per finished step (or per tenant where there are many), and a moving line on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Event
+from time import monotonic
+
+import click
+
+from runner.cli.words import duration, plain
+from runner.domain.events import Kind
+from runner.domain.run import EXECUTING, Run, Status
+from runner.ports import Runs
+
+_EACH = 0.05  # seconds between looks at the store
+_FEW = 3  # up to so many runs are shown step by step
+
+
+@dataclass
+class _Seen:
+    run: Run
+    after: int = 0
+    step: str = ""
+    began: float = field(default_factory=monotonic)
+
+
+def follow(
+    runs: Runs,
+    followed: Sequence[Run],
+    *,
+    quiet: bool,
+    ended: Callable[[Run], None] = lambda run: None,
+    stopping: Event | None = None,
+) -> list[Run]:
+    """Watch until none of the runs is pending or at work; the runs as they are then, in the order given.
+
+    `ended` is called for each as soon as it is there. Nothing is printed when `quiet`.
+    """
+    seen = {run.id: _Seen(run) for run in followed}
+    left = dict(seen)
+    live = not quiet and sys.stderr.isatty()
+    wait = stopping or Event()
+    while left:
+        for run_id, one in list(left.items()):
+            one.run = runs.get(run_id)
+            _tell_events(runs, one, steps=not quiet and len(seen) <= _FEW, name=len(seen) > 1, live=live)
+            if one.run.status not in EXECUTING and one.run.status is not Status.PENDING:
+                del left[run_id]
+                _wipe(live)
+                ended(one.run)
+        if left:
+            _status_line(list(left.values()), total=len(seen), live=live)
+            if not wait.is_set():
+                wait.wait(_EACH)
+            else:
+                Event().wait(_EACH)
+    _wipe(live)
+    return [seen[run.id].run for run in followed]
+
+
+def log(runs: Runs, run: Run, *, keep_on: bool) -> Run:
+    """Print the whole journal of a run as plain lines; with `keep_on` until the run ends or waits."""
+    after = 0
+    while True:
+        current = runs.get(run.id)
+        for event in runs.events(run.id, after=after):
+            after = event.seq
+            click.echo(_log_line(event.at, event.kind, event.data))
+        if not keep_on or (current.status not in EXECUTING and current.status is not Status.PENDING):
+            return current
+        Event().wait(_EACH * 4)
+
+
+def _log_line(at: datetime, kind: Kind, data: dict[str, object]) -> str:
+    when = f"{at:%H:%M:%S}"
+    match kind:
+        case Kind.STEP_STARTED:
+            return f"{when}  ▸ {plain(data['name'])}"
+        case Kind.STEP_SUCCEEDED | Kind.STEP_FAILED:
+            mark = "✓" if kind is Kind.STEP_SUCCEEDED else "✗"
+            note = plain(data.get("note") or data.get("summary") or "")
+            return f"{when}  {mark} {plain(data['name'])}  {duration(float(str(data['seconds'])))}  {note}".rstrip()
+        case Kind.LOG:
+            return f"{when}    {plain(data['text'])}"
+        case Kind.WARNING:
+            return f"{when}  ? {plain(data['text'])}"
+        case Kind.STATUS:
+            return f"{when}  = {plain(data.get('status', ''))}"
+        case _:
+            return f"{when}    {kind}: " + ", ".join(
+                f"{key} {plain(value)}" for key, value in data.items() if value is not None
+            )
+
+
+def _tell_events(runs: Runs, one: _Seen, *, steps: bool, name: bool, live: bool) -> None:
+    for event in runs.events(one.run.id, after=one.after):
+        one.after = event.seq
+        if event.kind is Kind.STEP_STARTED:
+            one.step, one.began = str(event.data["name"]), monotonic()
+        elif event.kind in (Kind.STEP_SUCCEEDED, Kind.STEP_FAILED):
+            one.step = ""
+            if steps:
+                _wipe(live)
+                ok = event.kind is Kind.STEP_SUCCEEDED
+                mark = click.style("✓", fg="green") if ok else click.style("✗", fg="red")
+                who = f"{plain(one.run.tenant)}  " if name else ""
+                note = plain(event.data.get("note") or "")
+                seconds = duration(float(event.data["seconds"]))
+                click.echo(f"  {mark} {who}{plain(event.data['name']):<28} {seconds:>7}  {note}".rstrip(), err=True)
+
+
+def _status_line(left: list[_Seen], *, total: int, live: bool) -> None:
+    if not live:
+        return
+    at_work = [one for one in left if one.step]
+    if total <= _FEW:
+        text = "   ".join(f"{one.step} … {duration(monotonic() - one.began)}" for one in at_work)
+    else:
+        text = f"{total - len(left)} of {total} done   " + "   ".join(
+            f"{one.run.tenant}: {one.step}" for one in at_work[:3]
+        )
+    width = shutil.get_terminal_size().columns - 3
+    click.echo(f"\r\x1b[K  {plain(text)[:width]}", nl=False, err=True)
+
+
+def _wipe(live: bool) -> None:
+    if live:
+        click.echo("\r\x1b[K", nl=False, err=True)

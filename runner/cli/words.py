@@ -1,0 +1,298 @@
+"""How runs and reviews read on a terminal: lines of text made from values. Prints nothing and decides nothing.
+
+Text that came from outside (names in Azure, engine messages) is made harmless first: a control character or a text-direction
+override could hide what a person approves.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from runner.domain.plan import Action, AttributeChange, ResourceChange
+from runner.domain.review import Review
+from runner.domain.run import Behavior, Run, Status
+
+_COLOURS = {"+": "green", "~": "yellow", "-": "red", "±": "red", "!": "red", "?": "yellow", "→": "cyan", ".": None}
+_STATUS_COLOURS = {
+    Status.APPLIED: "green",
+    Status.UNCHANGED: "green",
+    Status.WAITING: "yellow",
+    Status.APPROVED: "cyan",
+    Status.FAILED: "red",
+    Status.INTERRUPTED: "red",
+}
+
+
+def plain(text: object) -> str:
+    """Printable text on one line; anything that could move the cursor or turn the reading direction is shown as its code."""
+    return "".join(_harmless(char) for char in str(text))
+
+
+def _harmless(char: str) -> str:
+    if char in "\n\r\t":
+        return {"\n": "⏎", "\r": "", "\t": " "}[char]
+    return f"<U+{ord(char):04X}>" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn") else char
+
+
+def review(made: Review, run: Run, *, everything: bool = False, function: bool = False) -> Iterator[str]:
+    """A whole review: risks first, then infrastructure, people, function, and how to decide."""
+    yield from heading(made)
+    yield ""
+    if made.risks:
+        yield click.style("Needs a look", bold=True)
+        yield from (_line("!", risk.text) for risk in made.risks)
+        for contents in made.contents:
+            yield f"       {plain(contents.resource_group)} holds " + ", ".join(
+                plain(_short(r)) for r in contents.resources[:5]
+            )
+            if len(contents.resources) > 5:
+                yield f"       and {len(contents.resources) - 5} more"
+        yield ""
+    if made.drift:
+        yield click.style("Changed behind the runner's back", bold=True)
+        for change in made.drift:
+            yield _line("?", f"{change.address}{' is gone' if change.action is Action.DELETE else ''}")
+            yield from (f"       {_attribute(attribute)}" for attribute in change.attributes[:5])
+        yield ""
+    yield from _infrastructure(made, everything=everything)
+    yield from _people(made)
+    yield from _function(made, run, whole=function or everything)
+    if made.warnings:
+        yield click.style("Warnings", bold=True)
+        yield from (_line("?", warning.text) for warning in made.warnings)
+        yield ""
+    yield from _decision(made, run)
+
+
+def heading(made: Review) -> Iterator[str]:
+    """Which tenant, where, planned with what."""
+    name = f' "{plain(made.facts.subscription_name)}"' if made.facts.subscription_name else ""
+    leaving = click.style("   leaves", fg="red", bold=True) if made.behavior is Behavior.DESTROY else ""
+    yield (
+        click.style(plain(made.tenant), bold=True)
+        + leaving
+        + f"   landing zone {plain(made.landing_zone)}   subscription {_id(made.subscription)}{name}"
+    )
+    providers = ", ".join(
+        f"{source.rsplit('/', 1)[-1]} {number}" for source, number in sorted(made.bundle.providers.items())
+    )
+    stand_ins = " (the sandbox's stand-ins)" if made.bundle.stand_ins else ""
+    yield click.style(f"{made.bundle.engine} {made.bundle.engine_version}   {providers}{stand_ins}", dim=True)
+
+
+def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
+    counts = made.counts
+    if not made.changes:
+        yield _title("Infrastructure", f"no changes   {counts['resources']} resources")
+        yield ""
+        return
+    told = f"+ {counts['add']} to add   ~ {counts['change']} to change   - {counts['destroy']} to destroy"
+    if counts["forget"]:
+        told += f"   . {counts['forget']} to leave as they are"
+    if counts["import"]:
+        told += f"   {counts['import']} taken over"
+    yield _title("Infrastructure", told)
+    by_address = {change.address: change for change in made.changes}
+    for sentence in made.sentences:
+        yield _line(sentence.sign, sentence.text)
+        change = by_address[sentence.address]
+        if everything:
+            yield from _attributes(change)
+        elif change.action is Action.UPDATE:
+            yield from (f"       {_attribute(attribute)}" for attribute in _told(change)[:3])
+    hidden = len(made.changes) - len(made.sentences)
+    if hidden:
+        records = [c.address for c in made.changes if c.address not in {s.address for s in made.sentences}]
+        yield click.style(f"     and {hidden} records of the engine's own" + (":" if everything else ""), dim=True)
+        if everything:
+            yield from (click.style(f"       {plain(address)}", dim=True) for address in records)
+    yield ""
+
+
+def _people(made: Review) -> Iterator[str]:
+    access = made.access
+    told = (
+        [f"+ {len(access.additions)} {'member' if len(access.additions) == 1 else 'members'}"]
+        if access.additions
+        else []
+    )
+    if access.invitations:
+        told.append(f"{len(access.invitations)} {'guest' if len(access.invitations) == 1 else 'guests'} invited")
+    if access.removals:
+        told.append(f"- {len(access.removals)} removed")
+    if access.warnings:
+        told.append(f"{len(access.warnings)} {'warning' if len(access.warnings) == 1 else 'warnings'}")
+    yield _title("People", "   ".join(told) if told else f"no changes   {access.unchanged} members")
+    invited = {invitation.person: invitation for invitation in access.invitations}
+    for addition in access.additions:
+        note = ""
+        if addition.object_id is None:
+            invitation = invited.get(addition.person)
+            mail = "mail sent" if invitation is None or invitation.send_mail else "no mail sent"
+            note = f"   is invited as a guest first, {mail}"
+        yield _line("+", f"{addition.person}  into {addition.group_name}{note}")
+    for removal in access.removals:
+        kind = "" if removal.kind == "user" else f" ({removal.kind})"
+        yield _line("-", f"{removal.label}{kind}  out of {removal.group_name}")
+    yield ""
+
+
+def _function(made: Review, run: Run, *, whole: bool) -> Iterator[str]:
+    call = made.function
+    if call is None:
+        return
+    yield _title("Function", "as approved before" if call.as_approved else "not approved before")
+    headers = call.invocation.headers
+    more = "" if whole else f"   (lzr review {run.id} --function shows them)"
+    yield _line("→", f"POST {call.invocation.url}   as {call.invocation.scope}   {len(headers)} headers{more}")
+    if whole:
+        yield from (f"       {plain(name)}: {plain(value)}" for name, value in headers)
+    yield ""
+
+
+def _decision(made: Review, run: Run) -> Iterator[str]:
+    digest = made.digest
+    yield f"Digest {digest[:4]} {digest[4:8]} … {digest[-4:]}"
+    if run.status is Status.WAITING:
+        confirm = "".join(f" --confirm-delete {plain(c.resource_group)}" for c in made.contents)
+        command = f"lzr approve {run.id} --digest {digest[:12]}{confirm}"
+        yield f"Approve exactly this:   {click.style(command, fg='cyan')}"
+        yield f"Details:                {click.style(f'lzr review {run.id} --all', fg='cyan')}"
+    else:
+        yield f"Run {run.id} is {status(run)}."
+
+
+def status(run: Run) -> str:
+    """The status in its colour."""
+    return click.style(run.status, fg=_STATUS_COLOURS.get(run.status))
+
+
+def result(run: Run, made: Review | None, answer: dict[str, Any] | None) -> Iterator[str]:
+    """How a run ended, in as few lines as tell it."""
+    called = f"; function called, {answer['status']} in {answer['seconds']:.1f}s" if answer else ""
+    if run.status is Status.UNCHANGED and made is not None:
+        people = made.access.unchanged
+        yield (
+            click.style("✓ ", fg="green")
+            + f"{plain(run.tenant)} is as it should be ({made.counts['resources']} resources, {people} people){called}"
+        )
+    elif run.status is Status.APPLIED and made is not None:
+        counts = made.counts
+        verb = "has left" if run.behavior is Behavior.DESTROY else "is as it should be now"
+        yield (
+            click.style("✓ ", fg="green")
+            + f"{plain(run.tenant)} {verb}: {counts['add']} added, {counts['change']} changed, {counts['destroy']} destroyed, "
+            + f"{len(made.access.additions)} members added, {len(made.access.removals)} removed{called}"
+        )
+    elif run.status is Status.WAITING:
+        yield click.style("… ", fg="yellow") + f"{plain(run.tenant)} waits for approval: lzr review {run.id}"
+    elif run.status is Status.APPROVED:
+        yield click.style("… ", fg="cyan") + f"{plain(run.tenant)} is approved: lzr apply {run.id}"
+    else:
+        yield (
+            click.style("✗ ", fg="red")
+            + f"{plain(run.tenant)}: {status(run)}"
+            + (f" in {run.failure.step}" if _step(run) else "")
+        )
+        yield from failure(run)
+
+
+def _step(run: Run) -> bool:
+    return run.failure is not None and bool(run.failure.step)
+
+
+_TURN = {
+    "input": "The author of the documents has to act.",
+    "refused": "Nothing is broken: it was not the moment, or not allowed.",
+    "engine": "Terraform could not do it; the module or what it met in Azure is the place to look.",
+    "remote": "Something outside did not answer as it should; operations have to look.",
+    "internal-error": "This is a bug of the runner.",
+}
+
+
+def failure(run: Run) -> Iterator[str]:
+    """What failed, whose turn it is, and the command to go on."""
+    if run.failure is None:
+        return
+    yield f"  {click.style(plain(run.failure.summary), bold=True)}"
+    yield from (f"    {plain(line)}" for line in run.failure.detail.splitlines()[:12])
+    if turn := _TURN.get(run.failure.family):
+        yield f"  {turn}"
+    if run.failure.hint:
+        yield click.style(f"  {plain(run.failure.hint)}", fg="cyan")
+
+
+def runs(found: Sequence[Run], now: datetime) -> Iterator[str]:
+    """A table of runs."""
+    rows = [("RUN", "TENANT", "STATUS", "FOR", "BY", "WHEN")]
+    rows += [
+        (r.id, plain(r.tenant), str(r.status), str(r.behavior), plain(r.requested_by), ago(r.updated, now))
+        for r in found
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        if number:
+            cells[2] = click.style(cells[2], fg=_STATUS_COLOURS.get(found[number - 1].status))
+        yield "  ".join(cells).rstrip() if number else click.style("  ".join(cells).rstrip(), dim=True)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """`3 min ago`, in the largest unit that fits."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds:.1f}s" if seconds < 60 else f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"
+
+
+def _title(name: str, told: str) -> str:
+    return click.style(f"{name:<34}", bold=True) + told
+
+
+def _line(sign: str, text: str) -> str:
+    return f"  {click.style(sign, fg=_COLOURS.get(sign))}  {plain(text)}"
+
+
+def _told(change: ResourceChange) -> list[AttributeChange]:
+    return [attribute for attribute in change.attributes if not attribute.path.startswith(("output", "update_headers"))]
+
+
+def _attributes(change: ResourceChange) -> Iterator[str]:
+    yield click.style(f"       {plain(change.address)}", dim=True)
+    for attribute in change.attributes:
+        yield f"         {_attribute(attribute)}"
+
+
+def _attribute(attribute: AttributeChange) -> str:
+    replaces = click.style("  (forces a replacement)", fg="red") if attribute.forces_replacement else ""
+    if attribute.before is None:
+        return f"{plain(attribute.path)} = {_value(attribute.after)}{replaces}"
+    return f"{plain(attribute.path)}: {_value(attribute.before)} → {_value(attribute.after)}{replaces}"
+
+
+def _value(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    text = plain(text)
+    return text if len(text) <= 200 else f"{text[:197]}…"
+
+
+def _id(text: str) -> str:
+    return f"{text[:4]}…{text[-4:]}" if len(text) > 12 else text
+
+
+def _short(resource_id: str) -> str:
+    parts = resource_id.rstrip("/").split("/")
+    return "/".join(parts[-2:])
