@@ -1,0 +1,108 @@
+"""Commands for operators of the store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from runner.errors import Refused
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@click.group
+def store() -> None:
+    """Back up, restore and check the store; rotate its key."""
+
+
+@store.command
+@click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
+def backup(archive: Path) -> int:
+    """Write everything into one archive while the store is in use. The key is not in it: keep a copy elsewhere.
+
+    \b
+    Example:
+      lzr store backup lzr-backup.tar.gz
+    """
+    from runner import settings, wiring
+    from runner.store.archive import back_up
+
+    with wiring.open_runner(settings.read()) as runner:
+        manifest = back_up(runner.store, archive, now=wiring.now())
+        click.echo(f"Wrote {archive} ({len(manifest.files)} databases). It opens with the key {manifest.key} only.")
+    return 0
+
+
+@store.command
+@click.argument("archive", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace a store that is there.")
+def restore(archive: Path, force: bool) -> int:
+    """Restore a store from an archive. Reviews that waited expire: their plans may have been applied since.
+
+    \b
+    Example:
+      lzr store restore lzr-backup.tar.gz
+    """
+    from runner import settings, wiring
+    from runner.store.archive import restore as restore_archive
+    from runner.store.opening import is_address
+
+    read = settings.read()
+    where = read.store.get_secret_value()
+    if is_address(where):
+        raise Refused(
+            "This store is restored by its database server",
+            code="store-restore-elsewhere",
+            detail="It is on PostgreSQL.",
+            hint="pg_restore, with the key it was made under",
+        )
+    restore_archive(archive, Path(where), wiring.keyring(read), now=wiring.now(), force=force)
+    click.echo(f"Restored {archive}.   lzr store check")
+    return 0
+
+
+@store.command
+@_JSON
+def check(as_json: bool) -> int:
+    """Read everything: files, references, every sealed content, every state's hash. Exit code 5 when something is wrong.
+
+    \b
+    Example:
+      lzr store check
+    """
+    from runner import settings, wiring
+    from runner.store import upkeep
+
+    with wiring.open_runner(settings.read()) as runner:
+        checked = upkeep.check(runner.store)
+    if as_json:
+        told = {"counts": checked.counts, "findings": [{"code": f.code, "text": f.text} for f in checked.findings]}
+        click.echo(json.dumps(told, indent=2))
+    else:
+        for finding in checked.findings:
+            click.echo(click.style("✗ ", fg="red") + finding.text)
+        counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in checked.counts.items() if number)
+        if not checked.findings:
+            click.echo(click.style("✓ ", fg="green") + f"Everything opens and fits ({counts or 'the store is empty'}).")
+    return 5 if checked.findings else 0
+
+
+@store.command("rotate-key")
+def rotate_key() -> int:
+    """Make a new key, seal everything with it, give up the old one. May be interrupted and run again.
+
+    \b
+    Example:
+      lzr store rotate-key
+    """
+    from runner import settings, wiring
+    from runner.store import upkeep
+
+    with wiring.open_runner(settings.read()) as runner:
+        rotation = upkeep.rotate_key(runner.store)
+    click.echo(f"Sealed {rotation.resealed} contents with the new key {rotation.key}.")
+    if rotation.given_up:
+        click.echo(f"No longer needed here: {', '.join(rotation.given_up)}. Backups from before still need it.")
+    return 0

@@ -1,0 +1,237 @@
+"""What a reviewer decides on: risks first, one digest over all of it, and what finishes an interrupted run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.domain import review
+from runner.domain.access import AccessPlan, Addition, Invitation, Removal
+from runner.domain.configuration import Configuration, compose
+from runner.domain.invocation import Invocation, invocation
+from runner.domain.landing_zone import ApprovalRules
+from runner.domain.plan import SENSITIVE, UNKNOWN, Action, Plan, ResourceChange
+from runner.domain.review import BundleFacts, Contents, Facts, Review
+from runner.domain.run import Behavior
+from tests.domain.documents import CONTRIBUTOR, OWNER, placed
+
+BUNDLE = BundleFacts(
+    tenant="payments.checkout-dev",
+    engine="terraform",
+    engine_version="1.11.4",
+    providers={"registry.terraform.io/azure/azapi": "2.12.0"},
+    stand_ins=False,
+    configuration="c" * 64,
+    lock_file="l" * 64,
+    plan_file="p" * 64,
+    lineage="",
+    serial=0,
+)
+FUNCTION = {"azureFunctionUrl": "https://lz.example/api/onboard", "azureFunctionScope": "3b7f0000-0000-4000-8000-000000000001"}
+
+
+def change(
+    block: str, action: Action, *, type_: str = "azapi_resource", key: str = "", **values: Any
+) -> ResourceChange:
+    return ResourceChange(
+        address=f'module.{block}.{type_}.this["{key}"]',
+        module=f"module.{block}",
+        type=type_,
+        name="this",
+        key=key,
+        action=action,
+        importing=values.get("importing"),
+        before=values.get("before"),
+        after=values.get("after"),
+    )
+
+
+def made(
+    *changes: ResourceChange,
+    access: AccessPlan | None = None,
+    call: Invocation | None = None,
+    approved: dict[str, Any] | None = None,
+    contents: tuple[Contents, ...] = (),
+    **more: Any,
+) -> Review:
+    which = placed()
+    configuration: Configuration = compose(which)
+    return review.build(
+        run="r1",
+        behavior=Behavior.APPLY,
+        placed=which,
+        documents="d" * 64,
+        configuration=configuration,
+        bundle=more.get("bundle", BUNDLE),
+        plan=Plan(changes=changes, resources=len(changes)),
+        facts=Facts(subscription_name="payments", management_group="sandbox"),
+        access=access or AccessPlan(),
+        invocation=call,
+        approved_invocation=approved,
+        contents=contents,
+        warnings=(),
+    )
+
+
+def role(key: str, action: Action = Action.CREATE) -> ResourceChange:
+    definition = key.rpartition("/")[2]
+    body = {
+        "properties": {
+            "roleDefinitionId": f"/subscriptions/x/providers/Microsoft.Authorization/roleDefinitions/{definition}"
+        }
+    }
+    return change(
+        "roles", action, key=key, after=None if action is Action.DELETE else {"body": body}, before={"body": body}
+    )
+
+
+def association(action: Action = Action.CREATE) -> ResourceChange:
+    target = {"resource_id": "/providers/Microsoft.Management/managementGroups/corp-online/subscriptions/x"}
+    return change("management_group", action, type_="azapi_resource_action", after=target, before=target)
+
+
+def test_owner_and_leaving_a_management_group_come_before_everything_else() -> None:
+    found = made(role(f"user/{CONTRIBUTOR}"), role(f"admin/{OWNER}"), association())
+    assert [risk.text for risk in found.risks] == [
+        'Gives Owner on the subscription "payments" to the group payments.checkout-dev-admin',
+        'Move the subscription "payments" from management group sandbox to corp-online',
+    ]
+
+
+def test_sentences_say_who_gets_what_where() -> None:
+    found = made(role(f"user/{CONTRIBUTOR}"))
+    assert [sentence.text for sentence in found.sentences] == [
+        'Give the group payments.checkout-dev-user the role Contributor on the subscription "payments"'
+    ]
+
+
+def test_what_is_destroyed_is_said_first() -> None:
+    group = change(
+        "groups", Action.DELETE, type_="azuread_group_without_members", before={"display_name": "g"}, key="g"
+    )
+    found = made(role(f"user/{CONTRIBUTOR}"), group)
+    assert [sentence.sign for sentence in found.sentences] == ["-", "+"]
+    assert found.risks[0].code == "deletes"
+
+
+def test_a_change_nobody_knows_is_said_by_its_address() -> None:
+    found = made(change("budget", Action.CREATE, key="b"))
+    assert found.sentences[0].text == 'Create module.budget.azapi_resource.this["b"]'
+
+
+def test_records_of_the_engine_are_counted_and_not_told() -> None:
+    found = made(change("management_group", Action.CREATE, type_="terraform_data"))
+    assert found.sentences == ()
+    assert found.counts["add"] == 1
+
+
+def test_the_same_review_has_the_same_digest_and_any_difference_another() -> None:
+    assert made(association()).digest == made(association()).digest
+    others = [
+        made(),
+        made(association(), bundle=BUNDLE.model_copy(update={"plan_file": "q" * 64})),
+        made(association(), bundle=BUNDLE.model_copy(update={"engine_version": "1.11.5"})),
+        made(association(), bundle=BUNDLE.model_copy(update={"serial": 1})),
+        made(
+            association(),
+            access=AccessPlan(additions=(Addition(alias="a", group_name="g", person="p", object_id="1"),)),
+        ),
+        made(association(), call=Invocation(url="https://x", scope="s", headers=())),
+        made(association()).model_copy(update={"documents": "e" * 64}),
+        made(association()).model_copy(update={"run": "r2"}),
+    ]
+    digests = {other.digest for other in others} | {made(association()).digest}
+    assert len(digests) == len(others) + 1
+
+
+def test_a_review_that_was_kept_as_json_has_the_same_digest() -> None:
+    found = made(association(), role(f"admin/{OWNER}"))
+    assert Review.model_validate_json(found.model_dump_json()).digest == found.digest
+
+
+def test_the_function_is_asked_about_unless_it_is_the_call_approved_before() -> None:
+    which = placed(zone={"azureFunction": FUNCTION})
+    call = invocation(which.zone, which.tenant, subscription_id="s")
+    assert call is not None
+    new, known = made(call=call), made(call=call, approved=call.model_dump(mode="json"))
+    moved = made(call=call, approved=call.model_copy(update={"scope": "another"}).model_dump(mode="json"))
+    assert (new.nothing_to_decide, known.nothing_to_decide, moved.nothing_to_decide) == (False, True, False)
+
+
+REMOVAL = Removal(alias="admin", group_name="g", group_id="1", object_id="2", kind="user", label="x")
+
+
+@pytest.mark.parametrize(
+    ("policy", "found", "decides"),
+    [
+        ("always", made(role(f"user/{CONTRIBUTOR}")), "person"),
+        ("when-destructive", made(role(f"user/{CONTRIBUTOR}")), "policy"),
+        ("when-destructive", made(role(f"admin/{OWNER}")), "person"),
+        ("when-destructive", made(role(f"user/{CONTRIBUTOR}", Action.DELETE)), "person"),
+        ("when-destructive", made(access=AccessPlan(removals=(REMOVAL,))), "person"),
+        ("never", made(role(f"user/{CONTRIBUTOR}", Action.DELETE)), "policy"),
+        ("never", made(contents=(Contents(resource_group="rg", resources=("r",)),)), "person"),
+    ],
+)
+def test_the_zones_rules_decide_who_decides(policy: Any, found: Review, decides: str) -> None:
+    assert review.decision(ApprovalRules(policy=policy), found) == decides
+
+
+# --- continuing an interrupted run -----------------------------------------------------------------------------------
+
+VALUES: dict[str, Any] = {"name": "n", "id": UNKNOWN, "body": {"a": 1, "b": UNKNOWN}}
+
+
+def test_what_remains_of_an_approved_plan_goes_on() -> None:
+    approved = made(change("a", Action.CREATE, after=VALUES), change("b", Action.CREATE, after=VALUES))
+    fresh = made(change("b", Action.CREATE, after={"name": "n", "id": "now known", "body": {"a": 1, "b": [2]}}))
+    assert review.strays(approved, fresh) == []
+
+
+@pytest.mark.parametrize(
+    "fresh",
+    [
+        change("c", Action.CREATE, after=VALUES),
+        change("a", Action.DELETE, before=VALUES),
+        change("a", Action.REPLACE, after=VALUES),
+        change("a", Action.CREATE, after={**VALUES, "name": "other"}),
+        change("a", Action.CREATE, after={**VALUES, "more": 1}),
+        change("a", Action.CREATE, after=VALUES, importing="/x"),
+    ],
+    ids=["new address", "other action", "replace", "other value", "more values", "import"],
+)
+def test_what_was_not_approved_is_asked_again(fresh: ResourceChange) -> None:
+    assert review.strays(made(change("a", Action.CREATE, after=VALUES)), made(fresh))
+
+
+def test_a_masked_value_cannot_be_told_apart_and_is_asked_again() -> None:
+    secret = change("a", Action.CREATE, after={"x": SENSITIVE})
+    assert review.strays(made(secret), made(secret))
+
+
+def test_people_and_documents_that_were_not_approved_are_asked_again() -> None:
+    addition = Addition(alias="admin", group_name="g", person="p", object_id="1")
+    invitation_ = Invitation(
+        person="p", email="p@x.example", display_name="", redirect_url="https://x", send_mail=False
+    )
+    assert review.strays(made(), made(access=AccessPlan(additions=(addition,))))
+    assert review.strays(made(), made(access=AccessPlan(invitations=(invitation_,))))
+    assert review.strays(made(), made(access=AccessPlan(removals=(REMOVAL,))))
+    assert review.strays(made(), made().model_copy(update={"documents": "e" * 64}))
+    assert review.strays(made(), made(call=Invocation(url="https://x", scope="s", headers=())))
+
+
+actions = st.sampled_from([Action.CREATE, Action.UPDATE, Action.DELETE])
+some_changes = st.lists(
+    st.tuples(st.sampled_from("abcd"), actions, st.integers(0, 2)), max_size=4, unique_by=lambda item: item[0]
+)
+
+
+@given(some_changes, some_changes)
+def test_only_a_subset_of_what_was_approved_ever_goes_on(first: Any, second: Any) -> None:
+    approved = made(*(change(block, action, after={"v": value}) for block, action, value in first))
+    fresh = made(*(change(block, action, after={"v": value}) for block, action, value in second))
+    assert (review.strays(approved, fresh) == []) == (set(second) <= set(first))
