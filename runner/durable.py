@@ -83,6 +83,7 @@ class Durable:
             "serializer": JsonSerializer(),
             "log_level": "WARNING",
             "use_listen_notify": False,
+            "notification_listener_polling_interval_sec": _POLL,  # nobody listens, yet leaving waits for one round of it
         }
         DBOS(config=config)
         DBOS.listen_queues([self.queue])
@@ -94,6 +95,7 @@ class Durable:
             polling_interval_sec=_POLL,
             on_conflict="always_update",
         )
+        self._clear_queue()
         _active = self
         watcher = threading.Thread(target=self._watch_for_cancel, name="watch-for-cancel", daemon=True)
         watcher.start()
@@ -158,6 +160,12 @@ class Durable:
                 continue
             return name
         raise AssertionError("count() ends")
+
+    def _clear_queue(self) -> None:
+        """What a dead process had begun from this queue would hold its tenants' places in it for ever; `take_over` resumes it."""
+        for found in DBOS.list_workflows(queue_name=self.queue, status="PENDING", load_input=False, load_output=False):
+            if found.executor_id != self.ports.executor:
+                DBOS.cancel_workflow(found.workflow_id)
 
     def _watch_for_cancel(self) -> None:
         while not self._closing.wait(_LOOK_FOR_CANCEL):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote
 
@@ -35,28 +34,32 @@ class Redactor:
                 text = text.replace(value, HIDDEN)
         return text
 
-    def processor(self, _: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """As a structlog processor, after tracebacks were made text."""
-        return {key: self(value) if isinstance(value, str) else value for key, value in event.items()}
-
 
 def configure(level: str, redactor: Redactor) -> None:
     """Log to standard error: for people on a terminal, JSON lines otherwise."""
-    renderer: Any = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    on_terminal = sys.stderr.isatty()
+    console = structlog.dev.ConsoleRenderer(
+        exception_formatter=structlog.dev.plain_traceback
+    )  # never with local variables
+    renderer: list[Any] = [console if on_terminal else structlog.processors.JSONRenderer(), _last(redactor)]
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        redactor.processor,
+        *([] if on_terminal else [structlog.processors.format_exc_info]),
     ]
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*shared, renderer], foreign_pre_chain=None))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*shared, *renderer], foreign_pre_chain=None))
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def _last(redactor: Redactor) -> Any:
+    """As the last processor: what is written, tracebacks included, has no known secret in it."""
+    return lambda _, __, text: redactor(text)

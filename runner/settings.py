@@ -82,7 +82,6 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     """Time limits of the engine, see below."""
 
-
     @field_validator("no_proxy", "function_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -102,7 +101,10 @@ def read() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = [f"{PREFIX}{'__'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
+        wrong = [
+            f"{PREFIX}{'__'.join(str(p) for p in e['loc']).upper()}: {e['msg']}"
+            for e in error.errors(include_input=False)
+        ]
         raise InputError("A setting is wrong", code="wrong-setting", detail="; ".join(wrong)) from None
 
 

@@ -11,12 +11,12 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner import packaged
 from runner.app.reconcile import Ports
@@ -79,15 +79,18 @@ class Runner:
         with durable:
             yield durable
 
-    def connect(self, platform: AzurePlatform, stop: threading.Event) -> Azure:
-        """The platform's Azure with the platform's own identities."""
+    def connect(self, platform: AzurePlatform, stop: threading.Event) -> AbstractContextManager[Azure]:
+        """The platform's Azure with the platform's own identities, until the block is left."""
         from runner.azure.connect import connect
 
         found = self.placed_in_cloud(platform)
-        hosts = self.settings.function_hosts
-        if self.sandbox is not None:
-            hosts = (*hosts, self.sandbox.host)
-        return connect(found, network=self.network, secret=self.secret, stop=stop, allowed_function_hosts=hosts)
+        return connect(
+            found,
+            network=self.network,
+            secret=self.secret,
+            stop=stop,
+            allowed_function_hosts=self.settings.function_hosts,
+        )
 
     def identity(self, platform: AzurePlatform, subscription_id: str) -> Mapping[str, str]:
         """The environment by which the engine's providers sign in."""
@@ -123,11 +126,11 @@ class Runner:
     def network(self) -> Network:
         from runner.azure.network import Network
 
-        ca_file = Path(self.sandbox.ca_file) if self.sandbox is not None else self.settings.ca_file
+        sandbox = self.sandbox
         return Network(
-            proxy=self.settings.proxy if self.sandbox is None else None,
-            no_proxy=self.settings.no_proxy,
-            ca_file=ca_file,
+            proxy=self.settings.proxy if sandbox is None else sandbox.proxy_url,  # what is not the sandbox goes nowhere
+            no_proxy=self.settings.no_proxy if sandbox is None else (),
+            ca_file=self.settings.ca_file if sandbox is None else Path(sandbox.ca_file),
             function_timeout=self.settings.function_timeout,
         )
 
@@ -163,7 +166,7 @@ class Lazily:
         self._lock = threading.Lock()
         self._made: object | None = None
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         with self._lock:
             if self._made is None:
                 self._made = _terraform(self._runner)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -30,11 +31,12 @@ from runner.domain.configuration import (
     unmapped_roles,
     wanted,
 )
+from runner.domain.events import Kind
 from runner.domain.invocation import invocation
 from runner.domain.plan import Action, Plan
 from runner.domain.platform import AzurePlatform
 from runner.domain.review import Contents, Facts, Review
-from runner.domain.run import Behavior, Failure, Run, Status
+from runner.domain.run import NEXT, Behavior, Failure, Run, Status
 from runner.errors import Canceled, InputError, Refused, RemoteFailed, RunnerError
 from runner.ports import Approval, Azure, Bundles, Infrastructure, Planned, ResourceManager, Runs
 
@@ -51,7 +53,7 @@ class Ports:
     runs: Runs
     bundles: Bundles
     infrastructure: Infrastructure
-    azure: Callable[[AzurePlatform, threading.Event], Azure]
+    azure: Callable[[AzurePlatform, threading.Event], AbstractContextManager[Azure]]
     reread: Callable[[Run], str | None]
     now: Callable[[], datetime]
     redact: Callable[[str], str]
@@ -67,10 +69,13 @@ class Interrupted(RunnerError):
 
 def plan_run(run_id: str, ports: Ports, stop: threading.Event) -> Run:
     """Plan a pending run and leave it where somebody can decide, or in an end status. Raises nothing but bugs of the store."""
-    run = ports.runs.move(run_id, Status.PLANNING, now=ports.now(), executor=ports.executor)
+    run = _begin(run_id, Status.PLANNING, ports)
+    if run.status is not Status.PLANNING:
+        return run
     journal = ports.journal(run_id)
     try:
-        made = _review(run, ports, journal, stop)
+        with ports.azure(placed_of(run).platform, stop) as azure:
+            made = _review(run, azure, ports, journal, stop)
         return _decide(run, made, ports)
     except BaseException as error:  # noqa: BLE001 - the end of a run: one of the two places where errors end
         return end_badly(run, error, ports)
@@ -78,20 +83,24 @@ def plan_run(run_id: str, ports: Ports, stop: threading.Event) -> Run:
 
 def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> Run:
     """Apply an approved run, or go on with one whose process died. Raises Interrupted when that takes a fresh plan."""
-    run = ports.runs.move(run_id, Status.APPLYING, now=ports.now(), executor=ports.executor)
+    run = _begin(run_id, Status.APPLYING, ports)
+    if run.status is not Status.APPLYING:
+        return run
     journal = ports.journal(run_id)
     try:
         placed = placed_of(run)
         made = review_of(run, ports)
         configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
-        azure = ports.azure(placed.platform, stop)
         once("check", lambda: _check_nothing_moved(run, configuration, made, ports, journal))
-        if run.behavior is Behavior.DESTROY:
-            _change_access(made.access, {}, azure, journal, stop, once)
-        outputs = once("terraform", lambda: _apply_terraform(run, placed, configuration, made, ports, journal, stop))
-        if run.behavior is Behavior.APPLY:
-            _change_access(made.access, outputs.get("group_ids") or {}, azure, journal, stop, once)
-            once("function", lambda: _call_function(made, azure, journal))
+        with ports.azure(placed.platform, stop) as azure:
+            if run.behavior is Behavior.DESTROY:
+                _change_access(made.access, {}, azure, journal, stop, once)
+            outputs = once(
+                "terraform", lambda: _apply_terraform(run, placed, configuration, made, ports, journal, stop)
+            )
+            if run.behavior is Behavior.APPLY:
+                _change_access(made.access, outputs.get("group_ids") or {}, azure, journal, stop, once)
+                once("function", lambda: _call_function(made, azure, journal))
         for name, value in sorted(outputs.items()):
             journal.output(name, value)
         return _finish(run, made, ports)
@@ -99,6 +108,15 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
         raise
     except BaseException as error:  # noqa: BLE001 - the end of a run: one of the two places where errors end
         return end_badly(run, error, ports)
+
+
+def _begin(run_id: str, status: Status, ports: Ports) -> Run:
+    """The run at work; or as it is, when it has ended meanwhile or may not begin (then it fails with the reason)."""
+    try:
+        return ports.runs.move(run_id, status, now=ports.now(), executor=ports.executor)
+    except Refused as refused:
+        run = ports.runs.get(run_id)
+        return end_badly(run, refused, ports) if Status.FAILED in NEXT.get(run.status, ()) else run
 
 
 def review_of(run: Run, ports: Ports) -> Review:
@@ -126,9 +144,8 @@ def imports_of(run: Run) -> tuple[Import, ...]:
 # --- planning --------------------------------------------------------------------------------------------------------
 
 
-def _review(run: Run, ports: Ports, journal: RunJournal, stop: threading.Event) -> Review:
+def _review(run: Run, azure: Azure, ports: Ports, journal: RunJournal, stop: threading.Event) -> Review:
     placed = placed_of(run)
-    azure = ports.azure(placed.platform, stop)
     with journal.step("compose"):
         configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
     with journal.step("look around"):
@@ -279,10 +296,9 @@ def _decide(run: Run, made: Review, ports: Ports) -> Run:
             ports.journal(run.id).warn("not-covered-by-approval", f"To be approved again: {reason}.")
     elif review.decision(rules, made) == "policy":
         by = f"policy:{rules.policy}"
-    waiting = ports.runs.move(run.id, Status.WAITING, now=now)
     if not by:
         ports.infrastructure.discard(run)
-        return waiting
+        return ports.runs.move(run.id, Status.WAITING, now=now)
     return ports.runs.approve(
         Approval(run=run.id, digest=made.digest, by=by, at=now, expires=now + rules.valid_for), now=now
     )
@@ -421,7 +437,8 @@ def _finish(run: Run, made: Review, ports: Ports) -> Run:
 
 def end_badly(run: Run, error: BaseException, ports: Ports) -> Run:
     """The end of a run that did not succeed: status and failure by the error's family; a bug is logged with its traceback."""
-    failure = failure_of(error)
+    failed = [event.data["name"] for event in ports.runs.events(run.id) if event.kind is Kind.STEP_FAILED]
+    failure = failure_of(error, step=failed[-1] if failed else "")
     if failure.family == "internal-error":
         log.error("run_failed", run=run.id, tenant=run.tenant, exc_info=error)
     status = Status.FAILED

@@ -121,6 +121,10 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the other place where errors end; a bug gets no traceback on the terminal
         import structlog
 
+        from runner import logs
+
+        if not structlog.is_configured():
+            logs.configure("warning", logs.Redactor())
         structlog.get_logger().error("command_failed", exc_info=error)
         click.echo(
             f"The runner has a bug ({type(error).__name__}); its log on standard error has the traceback.", err=True

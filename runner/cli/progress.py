@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -18,6 +18,8 @@ from runner.domain.run import EXECUTING, Run, Status
 from runner.ports import Runs
 
 _EACH = 0.05  # seconds between looks at the store
+PLANNING = frozenset({Status.PENDING, Status.PLANNING})
+APPLYING = frozenset({Status.APPROVED, Status.APPLYING})
 _FEW = 3  # up to so many runs are shown step by step
 
 
@@ -33,15 +35,16 @@ def follow(
     runs: Runs,
     followed: Sequence[Run],
     *,
+    through: Collection[Status],
     quiet: bool,
     ended: Callable[[Run], None] = lambda run: None,
     stopping: Event | None = None,
 ) -> list[Run]:
-    """Watch until none of the runs is pending or at work; the runs as they are then, in the order given.
+    """Watch while the runs are in one of the statuses `through`; the runs as they are then, in the order given.
 
     `ended` is called for each as soon as it is there. Nothing is printed when `quiet`.
     """
-    seen = {run.id: _Seen(run) for run in followed}
+    seen = {run.id: _Seen(run, after=_last(runs, run)) for run in followed}
     left = dict(seen)
     live = not quiet and sys.stderr.isatty()
     wait = stopping or Event()
@@ -49,7 +52,7 @@ def follow(
         for run_id, one in list(left.items()):
             one.run = runs.get(run_id)
             _tell_events(runs, one, steps=not quiet and len(seen) <= _FEW, name=len(seen) > 1, live=live)
-            if one.run.status not in EXECUTING and one.run.status is not Status.PENDING:
+            if one.run.status not in through:
                 del left[run_id]
                 _wipe(live)
                 ended(one.run)
@@ -95,6 +98,12 @@ def _log_line(at: datetime, kind: Kind, data: dict[str, object]) -> str:
             return f"{when}    {kind}: " + ", ".join(
                 f"{key} {plain(value)}" for key, value in data.items() if value is not None
             )
+
+
+def _last(runs: Runs, run: Run) -> int:
+    """What was told before is not told again."""
+    events = runs.events(run.id)
+    return events[-1].seq if events and run.status is not Status.PENDING else 0
 
 
 def _tell_events(runs: Runs, one: _Seen, *, steps: bool, name: bool, live: bool) -> None:

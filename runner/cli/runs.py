@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from runner.errors import InputError, Refused
 if TYPE_CHECKING:
     from runner.domain.configuration import Placed
     from runner.domain.review import Review
-    from runner.domain.run import Run
+    from runner.domain.run import Run, Status
     from runner.durable import Durable
     from runner.wiring import Runner
 
@@ -176,6 +176,7 @@ def apply(run_id: str, as_json: bool) -> int:
     Example:
       lzr apply 01jd8k3v
     """
+    from runner.cli import progress
     from runner.domain.run import Status
 
     with _runner() as runner, _working(runner) as durable:
@@ -186,7 +187,7 @@ def apply(run_id: str, as_json: bool) -> int:
                 "The run is not approved", code="run-not-approved", detail=f"Run {run.id} is {run.status}.", hint=hint
             )
         durable.apply(run)
-        return _report(runner, _follow(runner, durable, [run], quiet=as_json), as_json=as_json)
+        return _report(runner, _follow(runner, [run], through=progress.APPLYING, quiet=as_json), as_json=as_json)
 
 
 @click.command
@@ -370,14 +371,17 @@ def _start_all(
 
 
 def _plan_all(runner: Runner, durable: Durable, started: list[Run], *, as_json: bool) -> int:
+    from runner.cli import progress
+
     for one in started:
         durable.plan(one)
-    planned = _follow(runner, durable, started, quiet=as_json)
+    planned = _follow(runner, started, through=progress.PLANNING, quiet=as_json)
     return _report(runner, planned, as_json=as_json, reviews=True)
 
 
 def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_json: bool) -> int:
     """Plan, decide and apply; runs that policy approves are applied as soon as they are planned."""
+    from runner.cli import progress
     from runner.domain.run import Status
 
     for one in started:
@@ -395,14 +399,14 @@ def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_j
         else:
             done[one.id] = one
 
-    _follow(runner, durable, started, quiet=as_json, ended=planned)
+    _follow(runner, started, through=progress.PLANNING, quiet=as_json, ended=planned)
     for one in waiting:
         if (approved := _ask(runner, one, as_json=as_json)) is not None:
             durable.apply(approved)
             applying.append(approved)
         else:
             done[one.id] = runner.ports.runs.get(one.id)
-    for one in _follow(runner, durable, applying, quiet=as_json):
+    for one in _follow(runner, applying, through=progress.APPLYING, quiet=as_json):
         done[one.id] = one
     return _report(runner, [done[one.id] for one in started], as_json=as_json)
 
@@ -429,11 +433,18 @@ def _ask(runner: Runner, waiting: Run, *, as_json: bool) -> Run | None:
     return None
 
 
-def _follow(runner: Runner, durable: Durable, followed: list[Run], *, quiet: bool, ended: Any = None) -> list[Run]:
+def _follow(
+    runner: Runner, followed: list[Run], *, through: Collection[Status], quiet: bool, ended: Any = None
+) -> list[Run]:
     from runner.cli import progress
 
     return progress.follow(
-        runner.ports.runs, followed, quiet=quiet, ended=ended or (lambda one: None), stopping=runner.stopping
+        runner.ports.runs,
+        followed,
+        through=through,
+        quiet=quiet,
+        ended=ended or (lambda one: None),
+        stopping=runner.stopping,
     )
 
 

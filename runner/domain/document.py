@@ -30,7 +30,12 @@ class Value(BaseModel):
     """A frozen part of a document; an unknown key is an error, never ignored."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        field_title_generator=lambda name, _: to_camel(name),
     )
 
 

@@ -9,7 +9,15 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from runner.domain.document import Metadata, Reference, Uuid, Value, wrong
 from runner.domain.platform import GroupSuffix, HttpsUrl, NamePattern
@@ -26,11 +34,11 @@ ManagementGroupId = Annotated[str, StringConstraints(min_length=1, max_length=90
 ApplicationId = Annotated[str, StringConstraints(pattern=APPLICATION, max_length=500)]
 BlockKey = Annotated[str, StringConstraints(pattern=BLOCK_KEY)]
 
-LONGEST_APPROVAL = timedelta(days=90)
+SHORTEST_APPROVAL, LONGEST_APPROVAL = timedelta(minutes=1), timedelta(days=90)
 
 
 def _duration(value: object) -> object:
-    """`90m`, `8h`, `2d`. The ISO form (`PT8H`) is how documents are written down again; a bare number has no unit."""
+    """`90m`, `8h`, `2d`, or ISO 8601; a bare number is refused, for it has no unit."""
     if isinstance(value, str) and re.fullmatch(DURATION, value):
         return timedelta(**{{"m": "minutes", "h": "hours", "d": "days"}[value[-1]]: int(value[:-1])})
     if isinstance(value, timedelta) or (isinstance(value, str) and re.fullmatch(r"P[0-9DTHMS]{1,40}", value)):
@@ -38,10 +46,25 @@ def _duration(value: object) -> object:
     raise wrong("A duration is a number with its unit: m, h or d.", hint="8h")
 
 
+def _bounded(duration: timedelta) -> timedelta:
+    if not SHORTEST_APPROVAL <= duration <= LONGEST_APPROVAL:
+        raise wrong("An approval is valid for at least 1m and at most 90d.", hint="8h")
+    return duration
+
+
+def _written(duration: timedelta) -> str:
+    minutes, rest = divmod(int(duration.total_seconds()), 60)
+    if rest:
+        return f"PT{minutes * 60 + rest}S"
+    size, unit = next((size, unit) for size, unit in ((1440, "d"), (60, "h"), (1, "m")) if minutes % size == 0)
+    return f"{minutes // size}{unit}"
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
-    Field(ge=timedelta(minutes=1), le=LONGEST_APPROVAL),
+    PlainSerializer(_written, return_type=str, when_used="json"),
+    AfterValidator(_bounded),
     WithJsonSchema({"type": "string", "pattern": DURATION}, mode="validation"),
 ]
 

@@ -126,7 +126,7 @@ class TenantTags(Value):
 
     namespace_prefix: str = Field(default="", max_length=100)
     """Begins the name of every tag the runner owns."""
-    tag_mappers: tuple[TagMapper, ...] = ()
+    tag_mappers: tuple[TagMapper, ...] = Field(default=(), max_length=1000)
     """The tags, at most 50."""
 
 
@@ -155,7 +155,7 @@ class PlatformSpec(Value):
     """How people are found: by user principal name, by e-mail address or by external id."""
     home_tenants: tuple[HomeTenant, ...] = ()
     """Where people are looked up; without any, in the platform's own Entra tenant."""
-    b2b_user_invitation: B2bUserInvitation | None = None
+    b2b_user_invitation: B2bUserInvitation | None = Field(default=None, alias="b2bUserInvitation")
     """Invite people found in a home tenant as guests; without it nobody is invited."""
     tenant_tags: TenantTags = TenantTags()
     """Azure tags of a tenant's subscription or resource group."""
@@ -165,6 +165,28 @@ class PlatformSpec(Value):
     """Object id of the administrative unit that new groups are put into."""
     state_backend: StateBackend = ManagedBackend()
     """Where Terraform's state lives."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        roles: set[str] = set()
+        for index, mapping in enumerate(self.azure_role_mappings):
+            if mapping.project_role_ref.name in roles:
+                raise wrong(
+                    f'The project role "{mapping.project_role_ref.name}" is mapped twice.',
+                    field=f"azureRoleMappings.{index}",
+                    hint="Keep one of the mappings.",
+                )
+            roles.add(mapping.project_role_ref.name)
+        tenants: set[str] = set()
+        for index, home in enumerate(self.home_tenants):
+            if home.entra_tenant in tenants:
+                raise wrong(
+                    f'The home tenant "{home.entra_tenant}" is listed twice.',
+                    field=f"homeTenants.{index}",
+                    hint="Keep one of them.",
+                )
+            tenants.add(home.entra_tenant)
+        return self
 
     @model_validator(mode="after")
     def _what_the_type_needs(self) -> Self:

@@ -45,7 +45,15 @@ NEXT: dict[Status, frozenset[Status]] = {
         {Status.APPROVED, Status.REJECTED, Status.SUPERSEDED, Status.EXPIRED, Status.CANCELED, Status.FAILED}
     ),
     Status.APPROVED: frozenset(
-        {Status.APPLYING, Status.WAITING, Status.REJECTED, Status.SUPERSEDED, Status.EXPIRED, Status.CANCELED}
+        {
+            Status.APPLYING,
+            Status.WAITING,
+            Status.REJECTED,
+            Status.SUPERSEDED,
+            Status.EXPIRED,
+            Status.CANCELED,
+            Status.FAILED,
+        }
     ),
     Status.APPLYING: frozenset(
         {Status.APPLIED, Status.UNCHANGED, Status.FAILED, Status.CANCELED, Status.INTERRUPTED, Status.APPLYING}

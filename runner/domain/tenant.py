@@ -160,7 +160,7 @@ class Tenant(Value):
     metadata: Metadata
     """Names the tenant."""
     spec: TenantSpec
-    """What is asked for."""
+    """What is asked for: landing zone, project, people."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,282 @@
+"""The Directory port on Entra: one workload tenant whose groups get members, and the home tenants in which people are looked up.
+
+A home tenant that cannot be asked fails the whole look-up (RemoteFailed): to go on without it would make its people look absent, and
+their memberships would be proposed for removal. Somebody who is merely not there is a result. Groups themselves are Terraform's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from runner.azure.graph import Graph, quoted
+from runner.azure.http import Json, Patience, Reply, Tries, unexpected
+from runner.azure.people import (
+    Account,
+    HomeAccount,
+    LookUpBy,
+    Sought,
+    addresses,
+    as_guest,
+    at_home,
+    guest_name,
+    invited,
+    known,
+    nobody,
+    read_account,
+    sought,
+)
+from runner.domain.access import Found, Invitation, Member
+from runner.domain.platform import B2bUserInvitation
+from runner.domain.tenant import Person
+from runner.errors import RemoteFailed
+
+Kind = Literal["user", "group", "servicePrincipal", "device", "orgContact", "other"]
+KINDS: dict[str, Kind] = {
+    "#microsoft.graph.user": "user",
+    "#microsoft.graph.group": "group",
+    "#microsoft.graph.servicePrincipal": "servicePrincipal",
+    "#microsoft.graph.device": "device",
+    "#microsoft.graph.orgContact": "orgContact",
+}
+LAG = timedelta(minutes=2)  # how long Entra's replicas may differ; usually seconds
+SETTLE = 5.0  # seconds before a guest of an unclear invitation is looked for
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class HomeTenant:
+    """Where people are looked up, with that tenant's own credential."""
+
+    name: str
+    graph: Graph
+    is_workload: bool
+
+
+class Entra:
+    """The people and groups of one platform."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        homes: Sequence[HomeTenant],
+        look_up_by: LookUpBy,
+        invitation: B2bUserInvitation | None,
+        patience: Patience,
+    ) -> None:
+        self._graph = graph
+        self._homes = homes
+        self._look_up_by = look_up_by
+        self._invitation = invitation
+        self._patience = patience
+
+    def look_up(self, people: Sequence[Person]) -> dict[str, Found]:
+        """See Directory. Asks each home tenant about all of them at once, then the workload tenant about those from elsewhere."""
+        wanted = {person.username: sought(person, self._look_up_by) for person in people}
+        homes = self._find_at_home(wanted)
+        results: dict[str, Found] = {}
+        elsewhere: list[tuple[Person, HomeAccount | None]] = []
+        for person in people:
+            home = at_home(person, wanted[person.username], homes[person.username])
+            if isinstance(home, HomeAccount) and home.in_workload_tenant:
+                results[person.username] = known(person, home.account)
+            elif isinstance(home, HomeAccount):
+                elsewhere.append((person, home))
+            elif self._may_come_from_outside(person) and (home is None or wanted[person.username] is None):
+                elsewhere.append((person, None))
+            else:
+                results[person.username] = home or nobody(
+                    person, wanted[person.username], [home.name for home in self._homes]
+                )
+        candidates = self._find_guests(elsewhere)
+        for (person, home), accounts in zip(elsewhere, candidates, strict=True):
+            results[person.username] = as_guest(person, home, accounts) or invited(person, home, self._invitation)
+        return results
+
+    def groups_named(self, names: Sequence[str]) -> dict[str, str]:
+        """See Directory. Names are compared without regard to case; two groups of one name are an error, never a guess."""
+        asked = list(dict.fromkeys(names))
+        answers = self._graph.groups([f"displayName eq {quoted(name)}" for name in asked])
+        found: dict[str, str] = {}
+        for name, groups in zip(asked, answers, strict=True):
+            ids = sorted({str(group["id"]).lower() for group in groups if _same(group.get("displayName"), name)})
+            if len(ids) > 1:
+                raise RemoteFailed(
+                    "Several groups have the same name",
+                    code="several-groups-match",
+                    detail=f"{name} is the name of {', '.join(ids)}.",
+                    hint="Rename or delete all but one of them.",
+                )
+            if ids:
+                found[name] = ids[0]
+        return found
+
+    def members(self, group_id: str) -> tuple[Member, ...]:
+        """See Directory."""
+        return tuple(
+            Member(
+                object_id=str(found["id"]).lower(),
+                kind=KINDS.get(str(found.get("@odata.type")), "other"),
+                label=found.get("userPrincipalName") or found.get("displayName") or "",
+            )
+            for found in self._graph.members(_object_id(group_id))
+        )
+
+    def invite(self, invitation: Invitation) -> str:
+        """See Directory. After an outcome that is not clear it looks again, and sends at most one more invitation."""
+        guest = self._guest_at(invitation.email)
+        if guest is not None:
+            return guest
+        try:
+            return self._send(invitation)
+        except RemoteFailed as error:
+            if not error.temporary:
+                raise
+        self._patience.pause(SETTLE)
+        return self._guest_at(invitation.email) or self._send(invitation)
+
+    def add_member(self, group_id: str, object_id: str) -> None:
+        """See Directory. A group or guest made seconds ago may be unknown to the replica that answers: asked again for a while."""
+        tries = Tries(replace(self._patience, limit=LAG, attempts=12))
+        while (reply := self._graph.add_member(_object_id(group_id), _object_id(object_id))).status == 404:
+            tries.wait_or_raise(_not_added(group_id, object_id, reply))
+        if reply.status == 400 and not self._is_member_after_all(group_id, object_id):
+            raise _not_added(group_id, object_id, reply)
+
+    def remove_member(self, group_id: str, object_id: str) -> None:
+        """See Directory."""
+        self._graph.remove_member(_object_id(group_id), _object_id(object_id))
+
+    def _find_at_home(self, wanted: Mapping[str, Sought | None]) -> dict[str, list[HomeAccount]]:
+        """Everyone in any home tenant who is like one of the people, by username."""
+        asked = {name: one for name, one in wanted.items() if one is not None}
+        found: dict[str, list[HomeAccount]] = {name: [] for name in wanted}
+        for home in self._homes:
+            answers = home.graph.users([_like(one) for one in asked.values()])
+            for name, users in zip(asked, answers, strict=True):
+                found[name] += [HomeAccount(home.name, read_account(user), home.is_workload) for user in users]
+        return found
+
+    def _find_guests(self, people: Sequence[tuple[Person, HomeAccount | None]]) -> list[list[Account]]:
+        """For each of the people everyone in the workload tenant who may be them."""
+        questions = [_guest_filters(person, home) for person, home in people]
+        answers = iter(self._graph.users([text for filters in questions for text in filters]))
+        return [_distinct(next(answers) for _ in filters) for filters in questions]
+
+    def _may_come_from_outside(self, person: Person) -> bool:
+        """Whether somebody without a home account may be a guest. Without home tenants the platform invites whoever is missing."""
+        invites_anyone = self._invitation is not None and all(home.is_workload for home in self._homes)
+        return person.guest or invites_anyone
+
+    def _is_member_after_all(self, group_id: str, object_id: str) -> bool:
+        """Graph refuses a member that it has already; only the list of members tells that from a real refusal."""
+        for seconds in (1.0, 2.0, 4.0):
+            if self._graph.is_member(group_id, object_id):
+                return True
+            self._patience.pause(seconds)
+        return self._graph.is_member(group_id, object_id)
+
+    def _guest_at(self, address: str) -> str | None:
+        """The object id of the one external account with this address."""
+        accounts = _distinct(self._graph.users(_address_filters(address)))
+        guests = [account for account in accounts if account.external and account.has_address(address)]
+        if len(guests) > 1:
+            raise RemoteFailed(
+                "Several guests have the same address",
+                code="several-people-match",
+                detail=f"{address} leads to {', '.join(sorted(guest.object_id for guest in guests))}.",
+                hint="Delete all but one of these guests.",
+            )
+        return guests[0].object_id if guests else None
+
+    def _send(self, invitation: Invitation) -> str:
+        answer = self._graph.invite(
+            {
+                "invitedUserEmailAddress": invitation.email,
+                "invitedUserDisplayName": invitation.display_name,
+                "inviteRedirectUrl": invitation.redirect_url,
+                "sendInvitationMessage": invitation.send_mail,
+            }
+        )
+        object_id = str((answer.get("invitedUser") or {}).get("id", ""))
+        if not UUID.fullmatch(object_id):
+            raise unexpected("The answer to the invitation names no user.")
+        return object_id.lower()
+
+
+def _like(wanted: Sought) -> str:
+    """The filter that finds whoever may be meant, and of an external id also the spellings that are usually mistaken for it."""
+    mistaken = (wanted.value.upper(),) if wanted.exact else ()
+    return _equals(wanted.attribute, wanted.value, wanted.value.lower(), *mistaken)
+
+
+def _guest_filters(person: Person, home: HomeAccount | None) -> list[str]:
+    """The filters that together find a person's account where it is not at home.
+
+    Only plain ones: they are answered by the directory itself, not by the index behind `ConsistencyLevel: eventual`, which
+    learns of a new guest late.
+    """
+    filters = [text for address in addresses(person, home) for text in _address_filters(address)]
+    if home is None:
+        return filters
+    identities = [
+        f"identities/any(i:i/issuer eq {quoted(home.tenant)} and i/issuerAssignedId eq {quoted(name)})"
+        for name in (home.account.object_id, home.account.principal_name)
+        if name
+    ]
+    return [f"id eq {quoted(home.account.object_id)}", *identities, *filters]
+
+
+def _address_filters(address: str) -> list[str]:
+    named = guest_name(address)
+    return [
+        _equals("mail", address, address.lower()),
+        *(f"otherMails/any(m:m eq {quoted(one)})" for one in dict.fromkeys((address, address.lower()))),
+        *(
+            f"startsWith(userPrincipalName,{quoted(one)})"
+            for one in dict.fromkeys((named, guest_name(address.lower())))
+        ),
+    ]
+
+
+def _equals(attribute: str, *values: str) -> str:
+    spellings = list(dict.fromkeys(values))
+    if len(spellings) == 1:
+        return f"{attribute} eq {quoted(spellings[0])}"
+    return f"{attribute} in ({','.join(map(quoted, spellings))})"
+
+
+def _distinct(answers: Iterable[Iterable[Json]]) -> list[Account]:
+    accounts = (read_account(user) for users in answers for user in users)
+    return list({account.object_id: account for account in accounts}.values())
+
+
+def _same(found: object, name: str) -> bool:
+    return isinstance(found, str) and found.casefold() == name.casefold()
+
+
+def _object_id(value: str) -> str:
+    """An id that may stand in an address: one that is none would address another thing."""
+    if not UUID.fullmatch(value):
+        raise ValueError("An object id is a UUID.")
+    return value.lower()
+
+
+def _not_added(group_id: str, object_id: str, reply: Reply) -> RemoteFailed:
+    error = reply.body.get("error")
+    code = error.get("code", "") if isinstance(error, dict) else ""
+    absent = reply.status == 404
+    return RemoteFailed(
+        "A member could not be added to a group",
+        code="member-not-added",
+        detail=f"{object_id} into group {group_id}: Graph answered {reply.status} {code}".rstrip() + ".",
+        hint="Check that both still exist, then plan again."
+        if absent
+        else "Check what kind of member and group they are.",
+        temporary=absent,
+        status=reply.status,
+    )

@@ -1,0 +1,134 @@
+"""Documents as people write them: YAML files in, checked values out, or one error with everything that is wrong.
+
+Wrong input ends here, with file, line and field, before anything exists. This package knows files, YAML and words for people; what
+platforms, landing zones and tenants *are* is `runner.domain`'s. Secrets are never in documents, so all of this may be kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from runner.documents import fields, files, rules, syntax
+from runner.documents.findings import Loaded
+from runner.documents.problems import DocumentErrors, Problem, did_you_mean, dotted, shown
+from runner.domain.configuration import Placed
+from runner.domain.landing_zone import LandingZone
+from runner.domain.platform import AzurePlatform
+from runner.domain.tenant import Tenant
+from runner.errors import InputError
+
+__all__ = ["DocumentErrors", "Documents", "Problem", "digest_of", "read"]
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Everything that was read, by name. `chosen` are the tenants of the paths that were asked for, in the order of files."""
+
+    platforms: Mapping[str, AzurePlatform]
+    zones: Mapping[str, LandingZone]
+    tenants: Mapping[str, Tenant]
+    chosen: tuple[str, ...]
+    warnings: tuple[Problem, ...]
+    sources: Mapping[tuple[str, str], str]
+
+    def placed(self, tenant: str) -> Placed:
+        """The tenant with its landing zone and platform; InputError when there is none of that name."""
+        if tenant not in self.tenants:
+            raise InputError(
+                "There is no such tenant",
+                code="tenant-unknown",
+                detail=f"The documents have no tenant {shown(tenant)}.",
+                hint=did_you_mean(tenant, self.tenants),
+            )
+        found = self.tenants[tenant]
+        zone = self.zones[found.spec.landing_zone_ref.name]
+        return Placed(platform=self.platforms[zone.spec.platform_ref.name], zone=zone, tenant=found)
+
+    def source(self, kind: str, name: str) -> str:
+        """`file:line` where the document of this kind and name begins."""
+        return self.sources[kind, name]
+
+    def snapshot(self, tenant: str) -> dict[str, Any]:
+        """The tenant, its landing zone and its platform as JSON; `Placed.model_validate` reads it back."""
+        return self.placed(tenant).model_dump(mode="json", by_alias=True)
+
+    def digest(self, tenant: str) -> str:
+        """Digest of everything the documents say about the tenant: it changes exactly when one of the three documents does."""
+        return digest_of(self.snapshot(tenant))
+
+
+def digest_of(snapshot: Mapping[str, Any]) -> str:
+    """SHA-256 over the canonical JSON of a snapshot."""
+    return sha256(json.dumps(snapshot, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
+def read(paths: Sequence[Path], *, around: Sequence[Path] = ()) -> Documents:
+    """Read all documents of the files and folders; DocumentErrors with all problems of all files when there are any.
+
+    `around` names files and folders whose documents belong to it too (a tenant's landing zone may be in another file); their
+    tenants are checked with the others and are not `chosen`.
+    """
+    reading = files.Reading()
+    loaded, problems = _load(paths, reading)
+    chosen = len(loaded)
+    more, more_problems = _load(around, reading)
+    problems += more_problems + reading.problems
+    if not loaded and not problems:
+        problems.append(
+            Problem(
+                str(paths[0]) if paths else "", 0, 0, "", "There are no documents here.", "lzr init writes a first set."
+            )
+        )
+    findings = rules.look([*loaded, *more])
+    problems += list(findings.problems)
+    if problems:
+        raise DocumentErrors(sorted(problems, key=_by_place), sorted(findings.warnings, key=_by_place))
+    return _documents([*loaded, *more], chosen, list(findings.warnings))
+
+
+def _load(paths: Sequence[Path], reading: files.Reading) -> tuple[list[Loaded], list[Problem]]:
+    loaded: list[Loaded] = []
+    problems: list[Problem] = []
+    for file, text in files.texts(paths, reading):
+        for raw in syntax.documents(text):
+            problems += [_flaw(file, flaw) for flaw in raw.flaws]
+            if raw.data is None and raw.flaws:
+                continue
+            document = Loaded(file, raw.line, raw.source, fields.check(raw.data))
+            problems += [
+                document.problem_as_written(w.path, w.message, w.hint, at_key=w.at_key) for w in document.checked.wrong
+            ]
+            loaded.append(document)
+    return loaded, problems
+
+
+def _flaw(file: str, flaw: syntax.Flaw) -> Problem:
+    return Problem(file, flaw.line, flaw.column, dotted(flaw.path), flaw.message, flaw.hint)
+
+
+def _documents(loaded: Sequence[Loaded], chosen: int, warnings: Sequence[Problem]) -> Documents:
+    platforms: dict[str, AzurePlatform] = {}
+    zones: dict[str, LandingZone] = {}
+    tenants: dict[str, Tenant] = {}
+    for document in (entry.checked.document for entry in loaded):
+        match document:
+            case AzurePlatform():
+                platforms[document.name] = document
+            case LandingZone():
+                zones[document.name] = document
+            case Tenant():
+                tenants[document.name] = document
+    asked = tuple(
+        entry.checked.document.name for entry in loaded[:chosen] if isinstance(entry.checked.document, Tenant)
+    )
+    sources = {(entry.checked.kind, entry.checked.name or ""): entry.at for entry in loaded}
+    return Documents(platforms, zones, tenants, asked, tuple(sorted(warnings, key=_by_place)), sources)
+
+
+def _by_place(problem: Problem) -> tuple[str, int, int, str]:
+    return (problem.file, problem.line, problem.column, problem.field)

@@ -1,0 +1,156 @@
+"""Rules for platforms and landing zones, whatever tenants there are: patterns, tags, and what goes with which type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from runner.documents.findings import Findings, Loaded, Place
+from runner.documents.problems import Path, printable, shown
+from runner.documents.wording import LIST_MANAGEMENT_GROUPS
+from runner.domain import naming, tagging
+from runner.domain.landing_zone import LandingZone
+from runner.domain.naming import NameWrong, PatternWrong
+from runner.domain.platform import AzurePlatform
+
+NameCheck = Callable[[str], NameWrong | None]
+
+# --- platforms -------------------------------------------------------------------------------------------------------
+
+
+def platform_rules(loaded: Loaded, platform: AzurePlatform, findings: Findings) -> None:
+    """What is wrong with a platform by itself."""
+    spec = platform.spec
+    strangers = {
+        "azure": {"subscriptionId": spec.subscription_id, "resourceGroupNamePattern": spec.resource_group_name_pattern},
+        "azurerg": {"subscriptionNamePattern": spec.subscription_name_pattern},
+    }
+    for alias in (alias for alias, given in strangers[spec.type].items() if given is not None):
+        other = "azurerg" if spec.type == "azure" else "azure"
+        message = f"{alias} is for type {other}; this platform has type {spec.type}."
+        findings.wrong(loaded, ("spec", alias), message, "Remove it, or change the type.")
+    if spec.subscription_name_pattern is not None:
+        path: Path = ("spec", "subscriptionNamePattern")
+        _pattern(loaded, path, spec.subscription_name_pattern, naming.subscription_name_wrong, findings)
+    if spec.resource_group_name_pattern is not None:
+        path = ("spec", "resourceGroupNamePattern")
+        _pattern(loaded, path, spec.resource_group_name_pattern, naming.resource_group_name_wrong, findings)
+    _pattern(
+        loaded, ("spec", "groupNamePattern"), spec.group_name_pattern, naming.group_name_wrong, findings, of_role=True
+    )
+    suffixes = [
+        (("spec", "azureRoleMappings", index, "azureRole", "alias"), mapping.azure_role.alias)
+        for index, mapping in enumerate(spec.azure_role_mappings)
+    ]
+    _one_group_per_role(loaded, platform, suffixes, findings)
+    _tag_mappers(loaded, platform, findings)
+
+
+def _pattern(
+    loaded: Loaded, path: Path, pattern: str, check: NameCheck, findings: Findings, *, of_role: bool = False
+) -> None:
+    """What is wrong with a pattern whatever the tenant: its form, its variables, and characters that stand in it."""
+    try:
+        read = naming.parse(pattern)
+    except PatternWrong as error:
+        where = f"{shown(pattern)}, at character {error.position + 1}"
+        findings.wrong(loaded, path, f"{where}: {error.detail}", error.hint)
+        return
+    if "platformGroupAlias" in read.variables and not of_role:
+        message = "#{platformGroupAlias} stands for a role, and this name belongs to none."
+        findings.wrong(loaded, path, message, "Use it in groupNamePattern.")
+    shortest = "".join(part if isinstance(part, str) else "x" for part in read.parts)
+    if refused := check(shortest):
+        message = f"{shown(pattern)} makes names that Azure refuses. {refused.what}"
+        findings.wrong(loaded, path, message, refused.hint)
+
+
+def _one_group_per_role(
+    loaded: Loaded, platform: AzurePlatform, suffixes: Sequence[tuple[Path, str]], findings: Findings
+) -> None:
+    """Two roles must not share a group: each would get the other's rights."""
+    try:
+        parts = naming.parse(platform.spec.group_name_pattern).parts
+    except PatternWrong:
+        return  # said where the pattern stands
+    variables = [part for part in parts if isinstance(part, naming.Variable) and part.name == "platformGroupAlias"]
+    seen: dict[tuple[str, ...], str] = {}
+    for path, suffix in suffixes:
+        made = tuple(variable.apply(suffix).casefold() for variable in variables)
+        if made in seen:
+            why = (
+                f"{shown(seen[made])} and {shown(suffix)} come out alike"
+                if variables
+                else "no #{platformGroupAlias} in it"
+            )
+            message = f"Two roles would share one group under {shown(platform.spec.group_name_pattern)}: {why}."
+            hint = "Give each role its own suffix, and use #{platformGroupAlias} in the platform's groupNamePattern."
+            findings.wrong(loaded, path, message, hint)
+        seen.setdefault(made, suffix)
+
+
+def _tag_mappers(loaded: Loaded, platform: AzurePlatform, findings: Findings) -> None:
+    keys = tagging.keys_of(platform)
+    for wrong in tagging.wrong_keys(platform, keys):
+        findings.wrong(loaded, ("spec", *wrong.path), wrong.what, wrong.hint)
+    for index, (mapper, key) in enumerate(zip(platform.spec.tenant_tags.tag_mappers, keys, strict=True)):
+        path: Path = ("spec", "tenantTags", "tagMappers", index)
+        if bad := tagging.pattern_wrong(mapper.value_pattern):
+            findings.wrong(loaded, (*path, "valuePattern"), *bad)
+        for warning in key.warnings:
+            findings.warn(loaded, (*path, "key"), warning.text)
+
+
+def tag_variables(places: Sequence[Place], findings: Findings) -> None:
+    """A variable that is no fixed one and no tag of any tenant is most likely misspelt: said once, at the platform."""
+    by_platform: dict[str, list[Place]] = {}
+    for place in places:
+        by_platform.setdefault(place.placed.platform.name, []).append(place)
+    for group in by_platform.values():
+        if not all(place.whole for place in group):
+            continue
+        known = set(tagging.VARIABLES).union(*(place.placed.tenant.tags for place in group))
+        for index, mapper in enumerate(group[0].placed.platform.spec.tenant_tags.tag_mappers):
+            for name in tagging.names_in(mapper.value_pattern):
+                if name not in known and (near := tagging.nearest(name)):
+                    path: Path = ("spec", "tenantTags", "tagMappers", index, "valuePattern")
+                    message = f"${{{printable(name)}}} is neither a variable nor a tag of any tenant."
+                    findings.wrong(group[0].platform, path, message, f"Did you mean ${{{near}}}?")
+
+
+# --- landing zones ---------------------------------------------------------------------------------------------------
+
+
+def zone_rules(loaded: Loaded, zone: LandingZone, findings: Findings) -> None:
+    """What is wrong with a landing zone by itself."""
+    for index, group in enumerate(zone.spec.resource_groups):
+        path: Path = ("spec", "resourceGroups", index, "name")
+        _pattern(loaded, path, group.name, naming.resource_group_name_wrong, findings)
+
+
+def zone_on_platform(loaded: Loaded, zone: LandingZone, platform: AzurePlatform, findings: Findings) -> None:
+    """What a landing zone has to have, and must not, on its platform."""
+    suffixes = [
+        (("spec", "azureRoleMappings", index, "azureGroupSuffix"), mapping.azure_group_suffix)
+        for index, mapping in enumerate(zone.spec.azure_role_mappings)
+    ]
+    _one_group_per_role(loaded, platform, suffixes, findings)
+    spec, type_ = zone.spec, platform.spec.type
+    strangers: dict[str, dict[str, object]] = {
+        "azure": {"azureRgLocation": spec.azure_rg_location},
+        "azurerg": {
+            "azureManagementGroupId": spec.azure_management_group_id,
+            "resourceGroups": spec.resource_groups or None,
+        },
+    }
+    for alias in (alias for alias, given in strangers[type_].items() if given is not None):
+        other = "azurerg" if type_ == "azure" else "azure"
+        message = f"{alias} is for platforms of type {other}; {shown(platform.name)} has type {type_}."
+        findings.wrong(loaded, ("spec", alias), message, "Remove it, or change platformRef.")
+    if type_ == "azure" and spec.azure_management_group_id is None:
+        message = (
+            "azureManagementGroupId is missing: subscriptions of the landing zone are moved into that management group."
+        )
+        findings.wrong(loaded, ("spec", "azureManagementGroupId"), message, LIST_MANAGEMENT_GROUPS, missing=True)
+    if type_ == "azurerg" and spec.azure_rg_location is None:
+        message = "azureRgLocation is missing: it is where the landing zone's resource groups are made."
+        findings.wrong(loaded, ("spec", "azureRgLocation"), message, "azureRgLocation: westeurope", missing=True)

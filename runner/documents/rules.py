@@ -1,0 +1,98 @@
+"""What documents have to agree on with each other: names given once, references that lead somewhere. And the order of all rules.
+
+Every rule says where the mistake is mended: in the tenant, its landing zone or its platform. A document of which something had to
+be left out takes part as far as it goes; rules about what is *missing* stay silent around it, for it may be what was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from runner.documents import foundations, tenants
+from runner.documents.findings import Findings, Loaded, Place
+from runner.documents.problems import Path, did_you_mean, shown
+from runner.domain.configuration import Placed
+from runner.domain.landing_zone import LandingZone
+from runner.domain.platform import AzurePlatform
+from runner.domain.tenant import Tenant
+
+WORDS = {"AzurePlatform": "platform", "LandingZone": "landing zone", "Tenant": "tenant"}
+
+
+def look(documents: Sequence[Loaded]) -> Findings:
+    """All rules over all documents."""
+    findings = Findings()
+    platforms = _by_name("AzurePlatform", documents, findings)
+    zones = _by_name("LandingZone", documents, findings)
+    asked = _by_name("Tenant", documents, findings)
+    for loaded in platforms.values():
+        if isinstance(loaded.checked.document, AzurePlatform):
+            foundations.platform_rules(loaded, loaded.checked.document, findings)
+    for loaded in zones.values():
+        _zone(loaded, platforms, findings)
+    places = [place for loaded in asked.values() if (place := _place(loaded, zones, platforms, findings))]
+    tenants.tenant_rules(places, findings)
+    foundations.tag_variables(places, findings)
+    return findings
+
+
+def _by_name(kind: str, documents: Sequence[Loaded], findings: Findings) -> dict[str, Loaded]:
+    found: dict[str, Loaded] = {}
+    folded: dict[str, Loaded] = {}
+    for loaded in documents:
+        name = loaded.checked.name
+        if loaded.checked.kind != kind or name is None:
+            continue
+        first = folded.setdefault(name.casefold(), loaded)
+        if first is loaded:
+            found[name] = loaded
+        else:
+            findings.wrong(
+                loaded,
+                ("metadata", "name"),
+                f"There is a {WORDS[kind]} {shown(first.checked.name)} already: {first.at}.",
+                "Give one of them another name, or remove it.",
+            )
+    return found
+
+
+def _referred(loaded: Loaded, kind: str, known: Mapping[str, Loaded], path: Path, findings: Findings) -> Loaded | None:
+    name = loaded.checked.refers
+    if name is None or name in known:
+        return known.get(name or "")
+    hint = did_you_mean(name, known) or f"Give the file with that {WORDS[kind]} too, or the folder with all documents."
+    findings.wrong(loaded, path, f"There is no {WORDS[kind]} {shown(name)}.", hint)
+    return None
+
+
+def _place(
+    loaded: Loaded, zones: Mapping[str, Loaded], platforms: Mapping[str, Loaded], findings: Findings
+) -> Place | None:
+    zone = _referred(loaded, "LandingZone", zones, ("spec", "landingZoneRef", "name"), findings)
+    if zone is None or not isinstance(zone.checked.document, LandingZone):
+        return None
+    platform = platforms.get(zone.checked.refers or "")
+    if platform is None or not isinstance(platform.checked.document, AzurePlatform):
+        return None
+    tenant = loaded.checked.document
+    if not isinstance(tenant, Tenant):
+        return None
+    # constructed, not validated: the three have been
+    placed = Placed.model_construct(platform=platform.checked.document, zone=zone.checked.document, tenant=tenant)
+    return Place(placed, loaded, zone, platform)
+
+
+def _zone(loaded: Loaded, platforms: Mapping[str, Loaded], findings: Findings) -> None:
+    found = _referred(loaded, "AzurePlatform", platforms, ("spec", "platformRef", "name"), findings)
+    zone = loaded.checked.document
+    if not isinstance(zone, LandingZone):
+        return
+    foundations.zone_rules(loaded, zone, findings)
+    if found is None or not isinstance(found.checked.document, AzurePlatform):
+        return
+    platform = found.checked.document
+    foundations.zone_on_platform(loaded, zone, platform, findings)
+    nothing_mapped = not zone.spec.azure_role_mappings and not platform.spec.azure_role_mappings
+    if nothing_mapped and loaded.checked.whole and found.checked.whole:
+        message = "Neither the landing zone nor its platform maps any role: nobody gets access."
+        findings.warn(loaded, ("spec",), message, "Add azureRoleMappings.")

@@ -1,0 +1,151 @@
+"""The words for a text that does not match its pattern: what it looks like instead, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from runner.documents.problems import shown
+from runner.domain import document, landing_zone, platform, tenant
+from runner.domain.wording import ROLE_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is wrong and what to do. `secretly` says it without the value."""
+
+    message: str
+    hint: str = ""
+    secretly: str = "The value (not shown) is not what belongs here."
+
+
+LIST_MANAGEMENT_GROUPS: Final = (
+    'az account management-group list --query "[].{displayName:displayName, id:name}" --output table'
+)
+LIST_LOCATIONS: Final = 'az account list-locations --query "[].name" --output tsv'
+LIST_SUBSCRIPTIONS: Final = 'az account list --query "[].{name:name, id:id}" --output table'
+_UUID_INSIDE = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+
+def words_for_pattern(pattern: str, value: str, field: str) -> Words:
+    """The words for a value that does not match the pattern of a field."""
+    words = _WORDS.get(pattern)
+    return words(value, field) if words else Words(f"{shown(value)} is not what belongs here.")
+
+
+def _uuid(value: str, field: str) -> Words:
+    role = next((known for known, name in ROLE_NAMES.items() if name.casefold() == value.strip().casefold()), None)
+    if role and field in ("azureRoleDefinitionId", "id"):
+        return Words(
+            f"{shown(value)} is the name of a role; its id belongs here.", f"{role}  is the role {ROLE_NAMES[role]}."
+        )
+    inside = _UUID_INSIDE.findall(value)
+    if inside:
+        return Words(f"{shown(value)} has more than an id in it.", f"Only the id belongs here: {inside[-1]}")
+    hint = {
+        "platformTenantId": LIST_SUBSCRIPTIONS,
+        "subscriptionId": LIST_SUBSCRIPTIONS,
+        "azureRoleDefinitionId": f'az role definition list --name {shown(value)} --query "[].name" --output tsv',
+    }.get(field, "An id has 32 hexadecimal digits, as 00000000-0000-0000-0000-000000000000.")
+    return Words(f"{shown(value)} is not an id (a UUID).", hint)
+
+
+def _management_group(value: str, _: str) -> Words:
+    if "/" in value:
+        return Words(
+            f"{shown(value)} is a path; only its last part, the group's id, belongs here.",
+            value.rstrip("/").rsplit("/", 1)[-1][:90],
+        )
+    if any(char.isspace() for char in value):
+        return Words(f"{shown(value)} is a display name; a management group id has no spaces.", LIST_MANAGEMENT_GROUPS)
+    return Words(
+        f"{shown(value)} is not a management group id: letters, digits and -_.() only, and no dot at the end.",
+        LIST_MANAGEMENT_GROUPS,
+    )
+
+
+def _location(value: str, _: str) -> Words:
+    faults = [
+        fault
+        for fault, found in (("spaces", any(map(str.isspace, value))), ("capitals", value != value.lower()))
+        if found
+    ]
+    likely = "".join(char for char in value.lower() if char.isascii() and char.isalnum())
+    if faults and re.fullmatch(landing_zone.LOCATION, likely):
+        count = "neither" if len(faults) == 2 else "none"
+        return Words(
+            f"{shown(value)} has {' and '.join(faults)}; a location has {count}.",
+            f"Did you mean {likely}? All locations:\n{LIST_LOCATIONS}",
+        )
+    return Words(f"{shown(value)} is not a location: small letters and digits only.", LIST_LOCATIONS)
+
+
+def _url(value: str, _: str) -> Words:
+    if "?" in value or "#" in value or "@" in value:
+        return Words(
+            "The address carries more than a place: a key, a query or a user name.",
+            "Write it without; the runner signs in to the function with its own identity.",
+        )
+    if not value.startswith("https://"):
+        return Words(f"{shown(value)} is not an address that begins with https://.")
+    return Words(f"{shown(value)} is not an address: it has a space in it, or no host.")
+
+
+def _variable_name(value: str, _: str) -> Words:
+    message = "That is not the name of an environment variable (it is not shown: it may be the secret itself)."
+    hint = "Put the secret into an environment variable and its name here. If a secret stood here, replace it: files are copied."
+    return Words(message, hint, message)
+
+
+def _entra_tenant(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is neither the id nor a domain of an Entra tenant.",
+        "As 00000000-0000-0000-0000-000000000000 or corp.example.",
+    )
+
+
+def _identifier(value: str, _: str) -> Words:
+    likely = re.sub(r"[^A-Za-z0-9._-]+", "-", value).strip("-._")
+    return Words(
+        f"{shown(value)} is not an identifier: letters, digits and -_. only, and a letter or digit first.",
+        f"Did you mean {likely[:60]}?" if likely else "",
+    )
+
+
+def _suffix(value: str, _: str) -> Words:
+    return Words(f"{shown(value)} cannot be part of a group's name here: letters, digits, - and _ only.")
+
+
+def _email(value: str, _: str) -> Words:
+    return Words(f"{shown(value)} is not an e-mail address.")
+
+
+def _application(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not an application's id.",
+        "It is the App (client) ID under Authentication of the function app: a UUID, or an address as api://…",
+    )
+
+
+def _block_key(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not a key: a small letter, then up to 40 small letters, digits or _.",
+        "As network or log_archive.",
+    )
+
+
+_WORDS: dict[str, Callable[[str, str], Words]] = {
+    document.UUID: _uuid,
+    document.ENTRA_TENANT: _entra_tenant,
+    document.IDENTIFIER: _identifier,
+    document.VARIABLE_NAME: _variable_name,
+    platform.HTTPS_URL: _url,
+    platform.GROUP_SUFFIX: _suffix,
+    landing_zone.MANAGEMENT_GROUP: _management_group,
+    landing_zone.LOCATION: _location,
+    landing_zone.APPLICATION: _application,
+    landing_zone.BLOCK_KEY: _block_key,
+    tenant.EMAIL: _email,
+}

@@ -1,0 +1,213 @@
+"""Azure tags made from a platform's tag mappers: `${…}` patterns, and the limits Azure sets.
+
+Variables are meshStack's ("How to Manage Tags": extra metadata) and, by name, the tags of project, payment method and workspace.
+Keys and values that are too long are cut and illegal characters of keys replaced, each with a warning, as meshStack does; a
+reserved prefix, two keys that become one and a 51st tag are errors. Limits:
+https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from runner.domain.access import Warn
+from runner.domain.landing_zone import LandingZone
+from runner.domain.platform import AzurePlatform
+from runner.domain.tenant import Owner, Tenant
+
+LONGEST_KEY = 512
+LONGEST_VALUE = 256
+MOST_TAGS = 50
+RESERVED = ("microsoft", "azure", "windows")
+NONE = "none"
+
+_ILLEGAL = re.compile(r"[<>%&\\?/]")
+_VARIABLE = re.compile(r"\$\{([^{}]*)\}")
+
+
+@dataclass(frozen=True)
+class TagWrong:
+    """Why a tag cannot be set, and what to do. `path` is the place in the platform's spec, as `("tenantTags", …, 3, "key")`."""
+
+    path: tuple[str | int, ...]
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """The tags of a tenant. They are to be used only where nothing is `wrong`."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[Warn, ...] = ()
+    wrong: tuple[TagWrong, ...] = ()
+
+
+@dataclass(frozen=True)
+class Key:
+    """A mapper's key as Azure gets it."""
+
+    text: str
+    warnings: tuple[Warn, ...] = ()
+    wrong: TagWrong | None = None
+
+
+def tags_of(platform: AzurePlatform, zone: LandingZone | None, tenant: Tenant) -> Tagging:
+    """The Azure tags of the tenant's subscription or resource group.
+
+    A mapper whose pattern names a tag that the tenant does not have sets no tag and gives a warning.
+    """
+    values = variables(zone, tenant)
+    tags: dict[str, str] = {}
+    warnings: list[Warn] = []
+    keys = keys_of(platform)
+    for mapper, key in zip(platform.spec.tenant_tags.tag_mappers, keys, strict=True):
+        absent = [name for name in names_in(mapper.value_pattern) if name not in values]
+        if absent:
+            warnings.append(_left_out(key.text, absent[0]))
+            continue
+        value = _VARIABLE.sub(lambda match: values[match[1]], mapper.value_pattern)
+        if len(value) > LONGEST_VALUE:
+            warnings.append(_cut(f"The value of the Azure tag {key.text}", len(value), LONGEST_VALUE))
+        tags[key.text] = value[:LONGEST_VALUE]
+    return Tagging(tags, (*(warn for key in keys for warn in key.warnings), *warnings), wrong_keys(platform, keys))
+
+
+def keys_of(platform: AzurePlatform) -> tuple[Key, ...]:
+    """The mappers' keys with the prefix, in order."""
+    prefix = platform.spec.tenant_tags.namespace_prefix
+    return tuple(
+        _key(prefix + mapper.key, ("tenantTags", "tagMappers", index, "key"))
+        for index, mapper in enumerate(platform.spec.tenant_tags.tag_mappers)
+    )
+
+
+def wrong_keys(platform: AzurePlatform, keys: tuple[Key, ...]) -> tuple[TagWrong, ...]:
+    """What is wrong with the mappers of a platform, whatever the tenant."""
+    wrong = [key.wrong for key in keys if key.wrong]
+    first: dict[str, int] = {}
+    for index, key in enumerate(keys):
+        other = first.setdefault(key.text.casefold(), index)
+        if other != index:
+            wrong.append(
+                TagWrong(
+                    ("tenantTags", "tagMappers", index, "key"),
+                    f'It becomes the Azure tag "{_short(key.text)}", as tag mapper {other + 1} of the list does; Azure does not '
+                    "tell capitals from small letters.",
+                    "Give one of them another key.",
+                )
+            )
+    if len(keys) > MOST_TAGS:
+        wrong.append(
+            TagWrong(
+                ("tenantTags", "tagMappers", MOST_TAGS),
+                f"It is the {MOST_TAGS + 1}st tag of {len(keys)}; Azure takes at most {MOST_TAGS}.",
+                f"Remove {len(keys) - MOST_TAGS}, or put several values into one tag.",
+            )
+        )
+    return tuple(wrong)
+
+
+def names_in(pattern: str) -> tuple[str, ...]:
+    """The variables that a value pattern uses, each once."""
+    return tuple(dict.fromkeys(_VARIABLE.findall(pattern)))
+
+
+def pattern_wrong(pattern: str) -> tuple[str, str] | None:
+    """What is wrong with how a value pattern is written, and what to do."""
+    rest = _VARIABLE.sub("", pattern)
+    if "${" in rest:
+        return "${ is opened and never closed.", "Close it with }."
+    if "" in names_in(pattern):
+        return "${} names no variable.", "Write a variable between the braces, as ${projectName}."
+    if "#{" in rest:
+        return "#{…} belongs into name patterns.", "In tags, variables are written ${…}."
+    return None
+
+
+def nearest(name: str) -> str:
+    """The variable that was probably meant; empty when none is near."""
+    return next(iter(get_close_matches(name, VARIABLES, n=1, cutoff=0.8)), "")
+
+
+def variables(zone: LandingZone | None, tenant: Tenant) -> dict[str, str]:
+    """Values of all variables: the fixed ones go before tags of the same name."""
+    spec, payment = tenant.spec, tenant.spec.payment
+    nobody = Owner(username=NONE, first_name=NONE, last_name=NONE)
+    owner, additional = [*spec.owners, nobody, nobody][:2]
+    return {
+        **tenant.tags,
+        "projectIdentifier": spec.project_identifier,
+        "projectName": spec.project_name,
+        "workspaceIdentifier": spec.workspace_identifier,
+        "workspaceName": spec.workspace_name,
+        "customerIdentifier": spec.workspace_identifier,  # the older name of a workspace
+        "customerName": spec.workspace_name,
+        "landingZoneIdentifier": zone.name if zone else "no-landingzone",
+        "landingZoneName": (zone.spec.display_name or zone.name) if zone else "no-landingzone",
+        "paymentIdentifier": payment.identifier if payment else NONE,
+        "paymentName": (payment.name or payment.identifier) if payment else NONE,
+        "paymentExpirationDate": (payment and payment.expiration_date) or NONE,
+        "paymentAmount": (payment and payment.amount) or NONE,
+        "contactMail": spec.contact_mail or owner.email or NONE,
+        "ownerUsername": owner.username,
+        "ownerFirstName": owner.first_name,
+        "ownerLastName": owner.last_name,
+        "additionalOwnerUsername": additional.username,
+        "additionalOwnerFirstName": additional.first_name,
+        "additionalOwnerLastName": additional.last_name,
+    }
+
+
+VARIABLES = (
+    *("projectIdentifier", "projectName", "workspaceIdentifier", "workspaceName", "customerIdentifier", "customerName"),
+    *("landingZoneIdentifier", "landingZoneName", "contactMail"),
+    *("paymentIdentifier", "paymentName", "paymentExpirationDate", "paymentAmount"),
+    *("ownerUsername", "ownerFirstName", "ownerLastName"),
+    *("additionalOwnerUsername", "additionalOwnerFirstName", "additionalOwnerLastName"),
+)
+
+
+def _key(wanted: str, path: tuple[str | int, ...]) -> Key:
+    warnings = []
+    text = _ILLEGAL.sub("_", wanted)
+    if text != wanted:
+        warnings.append(
+            Warn(
+                code="tag-key-changed",
+                text=f'The Azure tag "{_short(wanted)}" is written "{_short(text)}": '
+                "Azure does not take < > % & \\ ? / in tag names.",
+            )
+        )
+    if len(text) > LONGEST_KEY:
+        warnings.append(_cut(f'The name of the Azure tag "{_short(text)}"', len(text), LONGEST_KEY))
+    text = text[:LONGEST_KEY]
+    reserved = next((prefix for prefix in RESERVED if text.casefold().startswith(prefix)), None)
+    if not reserved:
+        return Key(text, tuple(warnings))
+    return Key(
+        text,
+        tuple(warnings),
+        TagWrong(
+            path,
+            f'The Azure tag "{_short(text)}" begins with "{reserved}", which Azure reserves for itself.',
+            "Choose another key or namespacePrefix.",
+        ),
+    )
+
+
+def _left_out(key: str, name: str) -> Warn:
+    return Warn(
+        code="tag-left-out",
+        text=f'The Azure tag "{_short(key)}" is not set: ${{{_short(name)}}} is neither a variable nor a tag of the tenant.',
+    )
+
+
+def _cut(what: str, length: int, longest: int) -> Warn:
+    return Warn(code="tag-cut", text=f"{what} has {length} characters and is cut to {longest}.")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,342 @@
+"""Runs, journals, reviews and approvals in the database. It keeps the rules between processes; it decides nothing about a run.
+
+Rules that this adapter adds to the statuses' own, because only one transaction can keep them:
+
+- Every change of status is journaled with the change, so the journal cannot disagree with the run.
+- A run that executes moves under its own executor only, until that one is dead: live work is never taken over.
+- Applying needs a standing approval of the run's digest that has not expired. Whatever leaves `approved` but to be applied, and
+  any other digest, voids it.
+- A run that comes out of planning ends at once where somebody asked to cancel it, or where a newer run of the tenant was created
+  meanwhile: it is canceled or superseded instead of waiting for a decision that nobody should take any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import IntegrityError
+
+from runner.domain.events import Event, Kind
+from runner.domain.run import ENDED, EXECUTING, OPEN, EngineProcess, Failure, Run, Status
+from runner.errors import InputError, Refused
+from runner.ports import Approval, Liveness
+from runner.store.database import Database
+from runner.store.tables import REPLACEABLE, approvals, bundles, events, reviews, runs, tenants
+
+_FIELDS = tuple(Run.model_fields)
+_LAST = chr(0x10FFFF)
+
+# built once: these run with each line of an engine, and building one takes longer than running it
+_HELD_FOR_JOURNAL = select(runs.c.id).where(runs.c.id == bindparam("run")).with_for_update(key_share=True)
+_LAST_ENTRY = select(func.max(events.c.seq)).where(events.c.run == bindparam("of"))
+_INFORMS = frozenset({Kind.LOG, Kind.STEP_STARTED, Kind.STEP_SUCCEEDED, Kind.WARNING})
+
+
+class SqlRuns:
+    """Fulfils `Runs`."""
+
+    def __init__(self, database: Database, liveness: Liveness) -> None:
+        self._database = database
+        self._liveness = liveness
+
+    def create(self, run: Run) -> Run:
+        """Keep a pending run in place of one that is pending, waits or is approved; creating it again changes nothing."""
+        if run.status is not Status.PENDING:
+            raise ValueError("a run begins as pending")
+        with self._database.writing() as tx:
+            self._database.hold_tenant(tx, run.tenant)
+            kept = tx.execute(select(runs).where(runs.c.id == run.id)).one_or_none()
+            if kept is not None:
+                return _same(_run(kept), run)
+            older = select(runs).where(runs.c.tenant == run.tenant, runs.c.status.in_(REPLACEABLE))
+            for row in tx.execute(older.with_for_update()).all():
+                _advance(tx, row, Status.SUPERSEDED, now=run.created, by=run.id)
+            tx.execute(insert(runs).values(**run.model_dump(), cancel_requested=False))
+            _journal(tx, run.id, Kind.STATUS, {"status": run.status.value}, now=run.created)
+        return run
+
+    def get(self, run_id: str) -> Run:
+        with self._database.reading() as tx:
+            in_range = (runs.c.id >= run_id) & (runs.c.id < run_id + _LAST)
+            found = tx.execute(select(runs).where(in_range).order_by(runs.c.id).limit(2)).all()
+        if not run_id or not found:
+            raise _not_found(run_id)
+        if len(found) > 1 and found[0].id != run_id:
+            raise InputError(
+                "Several runs begin like this",
+                code="run-ambiguous",
+                detail=f"{found[0].id} and {found[1].id} begin with {run_id}.",
+                hint="Give more of the id.",
+            )
+        return _run(found[0])
+
+    def find(
+        self, *, tenant: str | None = None, statuses: Sequence[Status] | None = None, limit: int = 50
+    ) -> tuple[Run, ...]:
+        query: Select[Any] = select(runs).order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
+        if tenant is not None:
+            query = query.where(runs.c.tenant == tenant)
+        if statuses is not None:
+            query = query.where(runs.c.status.in_(statuses))
+        with self._database.reading() as tx:
+            return tuple(_run(row) for row in tx.execute(query))
+
+    def move(
+        self, run_id: str, to: Status, *, now: datetime, failure: Failure | None = None, executor: str | None = None
+    ) -> Run:
+        try:
+            with self._database.writing() as tx:
+                row = self._hold(tx, run_id)
+                self._refuse_take_over(row, to, executor)
+                if to is Status.APPLYING and row.status is Status.APPROVED:
+                    _refuse_unapproved(tx, row, now)
+                return _advance(tx, row, to, now=now, failure=failure, executor=executor)
+        except IntegrityError:
+            raise self._tenant_busy(run_id) from None
+
+    def take_over(self, run_id: str, *, dead: str, executor: str, now: datetime) -> bool:
+        """Make `executor` the run's, atomically; False when it is not the dead one's any more, has ended, or that one lives."""
+        with self._database.writing() as tx:
+            row = self._hold(tx, run_id)
+            if row.status not in OPEN or row.executor != dead or not self._is_dead(dead):
+                return False
+            tx.execute(update(runs).where(runs.c.id == run_id).values(executor=executor, updated=now))
+        return True
+
+    def note(
+        self,
+        run_id: str,
+        *,
+        engine: EngineProcess | None = None,
+        digest: str | None = None,
+        warnings: int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Run:
+        with self._database.writing() as tx:
+            run = _run(_locked(tx, run_id))
+            facts: dict[str, Any] = {"engine": engine, "digest": digest, "warnings": warnings}
+            facts["options"] = {**run.options, **options} if options is not None else None
+            noted = run.model_copy(update={name: fact for name, fact in facts.items() if fact is not None})
+            _keep(tx, noted)
+            if noted.digest != run.digest:
+                _void(tx, run_id, unless=noted.digest)
+        return noted
+
+    def append(self, run_id: str, kind: Kind, data: Mapping[str, Any], *, now: datetime) -> Event:
+        with self._database.writing(durable=kind not in _INFORMS) as tx:
+            return _journal(tx, run_id, kind, data, now=now)
+
+    def events(self, run_id: str, *, after: int = 0) -> tuple[Event, ...]:
+        query = select(events).where(events.c.run == run_id, events.c.seq > after).order_by(events.c.seq)
+        with self._database.reading() as tx:
+            return tuple(Event(seq=row.seq, at=row.at, kind=row.kind, data=row.data) for row in tx.execute(query))
+
+    def request_cancel(self, run_id: str, *, by: str, now: datetime) -> Run:
+        with self._database.writing() as tx:
+            row = self._hold(tx, run_id)
+            if row.status not in EXECUTING:
+                return _advance(tx, row, Status.CANCELED, now=now, by=by)
+            tx.execute(update(runs).where(runs.c.id == run_id).values(cancel_requested=True))
+            return _run(row)
+
+    def cancel_requested(self, run_id: str) -> bool:
+        """Whether somebody asked; a run that nobody knows was not asked about."""
+        with self._database.reading() as tx:
+            return bool(tx.execute(select(runs.c.cancel_requested).where(runs.c.id == run_id)).scalar_one_or_none())
+
+    def keep_review(self, run_id: str, *, digest: str, review: Mapping[str, Any]) -> None:
+        with self._database.writing() as tx:
+            _locked(tx, run_id)
+            tx.execute(delete(reviews).where(reviews.c.run == run_id))
+            tx.execute(insert(reviews).values(run=run_id, digest=digest, review=dict(review)))
+
+    def review(self, run_id: str) -> dict[str, Any] | None:
+        """The review of the digest that the run has now: never one that would be approved as something else."""
+        query = select(reviews.c.review).join(runs).where(runs.c.id == run_id, runs.c.digest == reviews.c.digest)
+        with self._database.reading() as tx:
+            found: dict[str, Any] | None = tx.execute(query).scalar_one_or_none()
+        return found
+
+    def approve(self, approval: Approval, *, now: datetime) -> Run:
+        with self._database.writing() as tx:
+            row = self._hold(tx, approval.run)
+            _refuse_wrong_approval(row, approval, now)
+            _run(row).to(Status.APPROVED, now=now)
+            tx.execute(insert(approvals).values(**_fields(approval), voided=False))
+            return _advance(tx, row, Status.APPROVED, now=now, by=approval.by)
+
+    def approvals(self, run_id: str) -> tuple[Approval, ...]:
+        """Those that stand, oldest first; the journal keeps who approved what was voided since."""
+        query = select(approvals).where(approvals.c.run == run_id, approvals.c.voided.is_(False))
+        with self._database.reading() as tx:
+            return tuple(_approval(row) for row in tx.execute(query.order_by(approvals.c.id)))
+
+    def approved_invocation(self, tenant: str) -> dict[str, Any] | None:
+        query = select(tenants.c.invocation).where(tenants.c.tenant == tenant)
+        with self._database.reading() as tx:
+            found: dict[str, Any] | None = tx.execute(query).scalar_one_or_none()
+        return found
+
+    def keep_approved_invocation(self, tenant: str, invocation: Mapping[str, Any]) -> None:
+        with self._database.writing() as tx:
+            self._database.hold_tenant(tx, tenant)
+            tx.execute(update(tenants).where(tenants.c.tenant == tenant).values(invocation=dict(invocation)))
+
+    def _hold(self, tx: Connection, run_id: str) -> Row[Any]:
+        """The run's row, after its tenant's: in this order everywhere, so that two who write never wait for each other."""
+        tenant = tx.execute(select(runs.c.tenant).where(runs.c.id == run_id)).scalar_one_or_none()
+        if tenant is None:
+            raise _not_found(run_id)
+        self._database.hold_tenant(tx, tenant)
+        return _locked(tx, run_id)
+
+    def _refuse_take_over(self, row: Row[Any], to: Status, executor: str | None) -> None:
+        claims = executor is not None or to in EXECUTING
+        elsewhere = claims and row.status in EXECUTING and row.executor != executor
+        if elsewhere and not self._is_dead(row.executor):
+            raise Refused(
+                "Another process executes the run",
+                code="run-executed-elsewhere",
+                detail=f"{row.executor} executes run {row.id} and is alive.",
+                hint=f"lzr run {row.id}",
+            )
+
+    def _is_dead(self, executor: str) -> bool:
+        return executor in self._liveness.dead([executor])
+
+    def _tenant_busy(self, run_id: str) -> Refused:
+        tenant = self.get(run_id).tenant
+        others = self.find(tenant=tenant, statuses=tuple(EXECUTING))
+        named = f"run {others[0].id} ({others[0].status})" if others else "another run"
+        return Refused(
+            "Another run of the tenant executes",
+            code="tenant-busy",
+            detail=f"{tenant} is held by {named}.",
+            hint="Wait for it to end, or cancel it.",
+        )
+
+
+def _advance(
+    tx: Connection,
+    row: Row[Any],
+    to: Status,
+    *,
+    now: datetime,
+    failure: Failure | None = None,
+    executor: str | None = None,
+    by: str = "",
+) -> Run:
+    """Take the step, and the one that follows by itself; journal both. An approval that was not used is void then, and a plan
+    that can no longer be applied is not kept."""
+    run = _run(row)
+    path = (to, *_at_once(tx, row, to))
+    moved = run
+    for status in path:
+        moved = moved.to(status, now=now, failure=failure)
+    if executor is not None:
+        moved = moved.model_copy(update={"executor": executor})
+    _keep(tx, moved)
+    for status in path:
+        _journal(tx, run.id, Kind.STATUS, {"status": status.value} | ({"by": by} if by else {}), now=now)
+    if any(a is Status.APPROVED and b is not Status.APPLYING for a, b in pairwise((run.status, *path))):
+        _void(tx, run.id)
+    if moved.status in ENDED:
+        tx.execute(delete(bundles).where(bundles.c.run == run.id))
+    return moved
+
+
+def _at_once(tx: Connection, row: Row[Any], to: Status) -> tuple[Status, ...]:
+    """What becomes of a run that would wait now: nothing else, or its end."""
+    if row.status is not Status.PLANNING or to not in REPLACEABLE:
+        return ()
+    if row.cancel_requested:
+        return (Status.CANCELED,)
+    newer = select(runs.c.id).where(runs.c.tenant == row.tenant, runs.c.status.in_(REPLACEABLE), runs.c.id != row.id)
+    return (Status.SUPERSEDED,) if tx.execute(newer).first() else ()
+
+
+def _keep(tx: Connection, run: Run) -> None:
+    tx.execute(update(runs).where(runs.c.id == run.id).values(**run.model_dump(exclude={"id", "tenant", "snapshot"})))
+
+
+def _journal(tx: Connection, run_id: str, kind: Kind, data: Mapping[str, Any], *, now: datetime) -> Event:
+    if tx.execute(_HELD_FOR_JOURNAL, {"run": run_id}).one_or_none() is None:
+        raise _not_found(run_id)
+    last = tx.execute(_LAST_ENTRY, {"of": run_id}).scalar_one()
+    event = Event(seq=(last or 0) + 1, at=now, kind=kind, data=dict(data))
+    tx.execute(insert(events), {"run": run_id, **event.model_dump()})
+    return event
+
+
+def _void(tx: Connection, run_id: str, *, unless: str | None = None) -> None:
+    standing = update(approvals).where(approvals.c.run == run_id, approvals.c.voided.is_(False))
+    if unless is not None:
+        standing = standing.where(approvals.c.digest != unless)
+    tx.execute(standing.values(voided=True))
+
+
+def _locked(tx: Connection, run_id: str) -> Row[Any]:
+    row = tx.execute(select(runs).where(runs.c.id == run_id).with_for_update()).one_or_none()
+    if row is None:
+        raise _not_found(run_id)
+    return row
+
+
+def _refuse_wrong_approval(row: Row[Any], approval: Approval, now: datetime) -> None:
+    if not row.digest or row.digest != approval.digest:
+        raise Refused(
+            "The approval is for another plan",
+            code="approval-for-another-digest",
+            detail=f"Run {row.id} has digest {row.digest or '(none yet)'}; approved was {approval.digest}.",
+            hint=f"Look at what the run will do now: lzr run {row.id}",
+        )
+    if approval.expires <= now:
+        raise Refused(
+            "The approval has expired already",
+            code="approval-expired",
+            detail=f"It was good until {approval.expires.isoformat()}.",
+            hint="Approve again.",
+        )
+
+
+def _refuse_unapproved(tx: Connection, row: Row[Any], now: datetime) -> None:
+    standing = select(approvals.c.id).where(
+        approvals.c.run == row.id,
+        approvals.c.digest == row.digest,
+        approvals.c.voided.is_(False),
+        approvals.c.expires > now,
+    )
+    if tx.execute(standing).first() is None:
+        raise Refused(
+            "The run has no approval that stands",
+            code="run-not-approved",
+            detail=f"Run {row.id} may not be applied: its approval has expired, or is for something else.",
+            hint=f"lzr run {row.id}",
+        )
+
+
+def _same(kept: Run, asked: Run) -> Run:
+    if (kept.tenant, kept.created, kept.requested_by) == (asked.tenant, asked.created, asked.requested_by):
+        return kept
+    raise Refused("There is a run with this id", code="run-exists", detail=f"Run {kept.id} is another one.")
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run.model_validate({name: getattr(row, name) for name in _FIELDS})
+
+
+def _fields(approval: Approval) -> dict[str, Any]:
+    return {name: getattr(approval, name) for name in Approval.__dataclass_fields__}
+
+
+def _approval(row: Row[Any]) -> Approval:
+    return Approval(**{name: getattr(row, name) for name in Approval.__dataclass_fields__})
+
+
+def _not_found(run_id: str) -> InputError:
+    return InputError("There is no such run", code="run-not-found", detail=f"No run is {run_id!r}.", hint="lzr runs")

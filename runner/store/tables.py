@@ -1,0 +1,267 @@
+"""The schema: one for SQLite and PostgreSQL. It knows names, types and constraints; it refuses to know who reads or writes.
+
+Rules that must hold between processes are constraints here, so that no forgotten `if` can break them: one executing run per
+tenant, one run per tenant that is pending or waits, one standing approval per run, one journal entry per place, one state
+version per number.
+
+What can hold a secret is in the `sealed` columns alone (see `SEALED`) and is bytes; no text column ever holds one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.engine import Dialect
+
+from runner.domain.events import Kind
+from runner.domain.run import EXECUTING, Behavior, Status
+
+SCHEMA_VERSION = 1
+"""Counts up with every change of the tables; `database.MIGRATIONS` then says how the step is taken."""
+
+
+class Words(TypeDecorator[str]):
+    """Text that sorts by code point on both databases, so that the beginning of an id is a range of an index.
+
+    What one of them cannot keep (PostgreSQL no NUL, neither a lone surrogate) becomes the replacement character, instead of a
+    failure far from whoever sent it.
+    """
+
+    impl = Text().with_variant(Text(collation="C"), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time; aware and UTC on its way in and out. SQLite keeps no zone, PostgreSQL answers in the session's."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone is ambiguous")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value as ASCII text: escapes keep NUL and lone surrogates, which no text column can."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+def _one_of(words: type[StrEnum]) -> Enum:
+    """The values of an enumeration, checked by the database as well."""
+    return Enum(
+        words,
+        native_enum=False,
+        create_constraint=True,
+        name=f"known_{words.__name__.lower()}",
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+metadata = MetaData()
+
+store = Table(
+    "store",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("key", Words, nullable=False),  # id of the key that seals now; never the key
+    Column("created", Moment, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+tenants = Table(  # the row that writers of one tenant lock; its counters never go back
+    "tenants",
+    metadata,
+    Column("tenant", Words, primary_key=True),
+    Column("fence", Integer, nullable=False),  # number of the newest attempt
+    Column("newest", Integer, nullable=False),  # number of the newest state version
+    Column("invocation", Json),  # the function call that was last approved
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("tenant", Words, ForeignKey("tenants.tenant"), nullable=False),
+    Column("landing_zone", Words, nullable=False),
+    Column("behavior", _one_of(Behavior), nullable=False),
+    Column("status", _one_of(Status), nullable=False),
+    Column("requested_by", Words, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("updated", Moment, nullable=False),
+    Column("source", Words, nullable=False),
+    Column("snapshot", Json, nullable=False),
+    Column("options", Json, nullable=False),
+    Column("executor", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("failure", Json),
+    Column("engine", Json),
+    Column("warnings", Integer, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False, default=False),
+)
+
+REPLACEABLE = frozenset({Status.PENDING, Status.WAITING, Status.APPROVED})
+"""Open and not executing: what a newer run of the tenant takes the place of."""
+
+
+def _where_status(statuses: frozenset[Status]) -> dict[str, Any]:
+    condition = runs.c.status.in_(sorted(statuses))
+    return {"sqlite_where": condition, "postgresql_where": condition}
+
+
+Index("runs_one_executing", runs.c.tenant, unique=True, **_where_status(EXECUTING))
+Index("runs_one_replaceable", runs.c.tenant, unique=True, **_where_status(REPLACEABLE))
+Index("runs_newest", runs.c.created, runs.c.id)
+Index("runs_of_tenant", runs.c.tenant, runs.c.created, runs.c.id)
+Index("runs_in_status", runs.c.status, runs.c.created, runs.c.id)
+
+events = Table(
+    "events",
+    metadata,
+    Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("kind", _one_of(Kind), nullable=False),
+    Column("data", Json, nullable=False),
+    PrimaryKeyConstraint("run", "seq"),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("run", Words, ForeignKey("runs.id"), primary_key=True),
+    Column("digest", Words, nullable=False),
+    Column("review", Json, nullable=False),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("expires", Moment, nullable=False),
+    Column("comment", Words, nullable=False),
+    Column("voided", Boolean, nullable=False),  # no longer counts: superseded, withdrawn, or the digest moved
+)
+Index(
+    "approvals_one_standing",
+    approvals.c.run,
+    unique=True,
+    sqlite_where=approvals.c.voided.is_(False),
+    postgresql_where=approvals.c.voided.is_(False),
+)
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("run", Words, ForeignKey("runs.id"), primary_key=True),
+    Column("tenant", Words, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("username", Words, primary_key=True),
+    Column("tenant", Words, ForeignKey("tenants.tenant"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("run", Words, nullable=False),
+    Column("password_sha256", LargeBinary, nullable=False),
+    Column("opened", Moment, nullable=False),
+    Column("closed", Boolean, nullable=False, default=False),
+    Index("attempts_of_tenant", "tenant", "number", unique=True),
+)
+
+state_versions = Table(
+    "state_versions",
+    metadata,
+    Column("tenant", Words, ForeignKey("tenants.tenant"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("serial", BigInteger, nullable=False),
+    Column("lineage", Words, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Words, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("tenant", "number"),
+)
+
+state_locks = Table(
+    "state_locks",
+    metadata,
+    Column("tenant", Words, ForeignKey("tenants.tenant"), primary_key=True),
+    Column("id", Words, nullable=False),
+    Column("operation", Words, nullable=False),
+    Column("who", Words, nullable=False),
+    Column("created", Words, nullable=False),
+    Column("run", Words, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("info", Json, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A table with sealed content: `kind` and the values of the `owner` columns are bound into each envelope."""
+
+    kind: str
+    table: Table
+    owner: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[Column[Any], ...]:
+        return tuple(self.table.primary_key.columns)
+
+
+BUNDLES = Sealed("bundle", bundles, ("run", "tenant"))
+STATES = Sealed("state", state_versions, ("tenant", "number"))
+SEALED = (BUNDLES, STATES)
