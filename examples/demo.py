@@ -57,7 +57,7 @@ def main() -> None:
         lzr("apply", run["id"], environment=environment)
 
         say("This is what the Azure on this machine looks like now.")
-        lzr("sandbox", "show", "--dir", ".demo/sandbox", environment=environment)
+        lzr("sandbox", "show", environment=environment)
     say(
         f"Done in {monotonic() - began:.0f} seconds. Next: lzr init my-landing-zones, and the README's quick start on real Azure."
     )

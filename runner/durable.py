@@ -116,6 +116,10 @@ class Durable:
         """Have the approved run applied."""
         self._enqueue("apply", run)
 
+    def will_apply(self, run: Run) -> bool:
+        """Whether this process applies the approved run by itself, because it continues an interrupted one."""
+        return "continues" in run.options and run.executor == self.ports.executor
+
     def stop_all(self) -> None:
         """Ask every run of this process to stop; each ends in its own time."""
         for stop in list(self._stops.values()):
@@ -193,7 +197,7 @@ def _plan_workflow(run_id: str) -> str:
     finally:
         durable.forget(run_id)
     run = Run.model_validate(planned)
-    if run.status is Status.APPROVED and "continues" in run.options:
+    if run.status is Status.APPROVED and durable.will_apply(run):
         durable.apply(run)
     return run.status
 

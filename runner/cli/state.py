@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.telling import as_json_option, me, opened
 from runner.errors import InputError, Refused
 
-if TYPE_CHECKING:
-    from runner.wiring import Runner
-
 _TENANT = click.argument("tenant")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
-
-
-@contextmanager
-def _runner() -> Iterator[Runner]:
-    from runner import settings, wiring
-
-    with wiring.open_runner(settings.read()) as runner:
-        yield runner
 
 
 @click.group
@@ -35,7 +20,7 @@ def state() -> None:
 
 @state.command
 @_TENANT
-@_JSON
+@as_json_option
 def versions(tenant: str, as_json: bool) -> int:
     """The history of a tenant's state, newest first.
 
@@ -43,7 +28,7 @@ def versions(tenant: str, as_json: bool) -> int:
     Example:
       lzr state versions payments.checkout-dev
     """
-    with _runner() as runner:
+    with opened() as runner:
         found = runner.store.states.versions(tenant)
         if as_json:
             rows = [
@@ -83,7 +68,7 @@ def show(tenant: str, number: int | None, raw: bool) -> int:
     """
     from runner.cli.words import plain
 
-    with _runner() as runner:
+    with opened() as runner:
         states = runner.store.states
         found = states.version(tenant, number) if number is not None else states.current(tenant)
         _expect(tenant, found is not None)
@@ -119,13 +104,13 @@ def rollback(tenant: str, number: int, yes: bool) -> int:
     """
     from runner.wiring import now
 
-    with _runner() as runner:
+    with opened() as runner:
         version, _ = runner.store.states.version(tenant, number)
         _ask(
             f"Make version {number} (serial {version.serial}, {version.at:%Y-%m-%d %H:%M} UTC) the state of {tenant} again?",
             yes,
         )
-        made = runner.store.states.roll_back(tenant, number, by=getpass.getuser(), now=now())
+        made = runner.store.states.roll_back(tenant, number, by=me(), now=now())
         click.echo(
             f"Version {number} is version {made.number} now (serial {made.serial}). Plan before anything else: lzr plan"
         )
@@ -144,7 +129,7 @@ def unlock(tenant: str, yes: bool) -> int:
     """
     from runner.domain.run import EXECUTING
 
-    with _runner() as runner:
+    with opened() as runner:
         holder = runner.store.states.holder(tenant)
         if holder is None:
             click.echo(f"{tenant} is not locked.")

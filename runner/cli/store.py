@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
+from runner.cli.telling import as_json_option, opened
 from runner.errors import Refused
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
 @click.group
@@ -26,10 +25,10 @@ def backup(archive: Path) -> int:
     Example:
       lzr store backup lzr-backup.tar.gz
     """
-    from runner import settings, wiring
+    from runner import wiring
     from runner.store.archive import back_up
 
-    with wiring.open_runner(settings.read()) as runner:
+    with opened() as runner:
         manifest = back_up(runner.store, archive, now=wiring.now())
         click.echo(f"Wrote {archive} ({len(manifest.files)} databases). It opens with the key {manifest.key} only.")
     return 0
@@ -64,7 +63,7 @@ def restore(archive: Path, force: bool) -> int:
 
 
 @store.command
-@_JSON
+@as_json_option
 def check(as_json: bool) -> int:
     """Read everything: files, references, every sealed content, every state's hash. Exit code 5 when something is wrong.
 
@@ -72,10 +71,9 @@ def check(as_json: bool) -> int:
     Example:
       lzr store check
     """
-    from runner import settings, wiring
     from runner.store import upkeep
 
-    with wiring.open_runner(settings.read()) as runner:
+    with opened() as runner:
         checked = upkeep.check(runner.store)
     if as_json:
         told = {"counts": checked.counts, "findings": [{"code": f.code, "text": f.text} for f in checked.findings]}
@@ -97,10 +95,9 @@ def rotate_key() -> int:
     Example:
       lzr store rotate-key
     """
-    from runner import settings, wiring
     from runner.store import upkeep
 
-    with wiring.open_runner(settings.read()) as runner:
+    with opened() as runner:
         rotation = upkeep.rotate_key(runner.store)
     click.echo(f"Sealed {rotation.resealed} contents with the new key {rotation.key}.")
     if rotation.given_up:

@@ -19,6 +19,7 @@ from runner.domain.review import Review
 from runner.domain.run import Behavior, Run, Status
 
 _COLOURS = {"+": "green", "~": "yellow", "-": "red", "±": "red", "!": "red", "?": "yellow", "→": "cyan", ".": None}
+_RISKS = 8  # more would push what happens off the screen
 _STATUS_COLOURS = {
     Status.APPLIED: "green",
     Status.UNCHANGED: "green",
@@ -46,7 +47,9 @@ def review(made: Review, run: Run, *, everything: bool = False, function: bool =
     yield ""
     if made.risks:
         yield click.style("Needs a look", bold=True)
-        yield from (_line("!", risk.text) for risk in made.risks)
+        yield from (_line("!", risk.text) for risk in made.risks[:_RISKS])
+        if len(made.risks) > _RISKS:
+            yield f"     and {len(made.risks) - _RISKS} more of this kind, below"
         for contents in made.contents:
             yield f"       {plain(contents.resource_group)} holds " + ", ".join(
                 plain(_short(r)) for r in contents.resources[:5]
@@ -106,10 +109,12 @@ def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
             yield from _attributes(change)
         elif change.action is Action.UPDATE:
             yield from (f"       {_attribute(attribute)}" for attribute in _told(change)[:3])
-    hidden = len(made.changes) - len(made.sentences)
-    if hidden:
+    if hidden := counts["records"]:
         records = [c.address for c in made.changes if c.address not in {s.address for s in made.sentences}]
-        yield click.style(f"     and {hidden} records of the engine's own" + (":" if everything else ""), dim=True)
+        yield click.style(
+            f"     and {hidden} record{'' if hidden == 1 else 's'} of the engine's own" + (":" if everything else ""),
+            dim=True,
+        )
         if everything:
             yield from (click.style(f"       {plain(address)}", dim=True) for address in records)
     yield ""
@@ -195,16 +200,12 @@ def result(run: Run, made: Review | None, answer: dict[str, Any] | None) -> Iter
     elif run.status is Status.APPROVED:
         yield click.style("… ", fg="cyan") + f"{plain(run.tenant)} is approved: lzr apply {run.id}"
     else:
-        yield (
-            click.style("✗ ", fg="red")
-            + f"{plain(run.tenant)}: {status(run)}"
-            + (f" in {run.failure.step}" if _step(run) else "")
-        )
+        yield (click.style("✗ ", fg="red") + f"{plain(run.tenant)}: {status(run)}" + _in_step(run))
         yield from failure(run)
 
 
-def _step(run: Run) -> bool:
-    return run.failure is not None and bool(run.failure.step)
+def _in_step(run: Run) -> str:
+    return f' in "{run.failure.step}"' if run.failure is not None and run.failure.step else ""
 
 
 _TURN = {

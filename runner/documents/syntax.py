@@ -124,16 +124,20 @@ def _read(source: Source) -> Raw:
         reader.flaws = reader.flaws[: MOST_FLAWS - 1]
         reader.flaw(stop.mark, stop.message, stop.hint)
         return Raw(source, None, tuple(reader.flaws), source.before + 1)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        context = (
-            f" ({error.context} that begins in line {source.before + error.context_mark.line + 1})"
-            if error.context_mark
-            else ""
-        )
-        reader.flaw(mark, f"This is not YAML: {error.problem}{context}.", _hint(source.text, mark))
+    except yaml.YAMLError as error:
+        _not_yaml(error, source, reader)
         return Raw(source, None, tuple(reader.flaws), source.before + 1)
     return Raw(source, data, tuple(reader.flaws), reader.first or source.before + 1)
+
+
+def _not_yaml(error: yaml.YAMLError, source: Source, reader: _Reader) -> None:
+    problem, around = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    reader.flaws = reader.flaws[: MOST_FLAWS - 1]
+    words = getattr(error, "problem", None) or type(error).__name__
+    context = (
+        f" ({getattr(error, 'context', '')} that begins in line {source.before + around.line + 1})" if around else ""
+    )
+    reader.flaw(problem or around, f"This is not YAML: {words}{context}.", _hint(source.text, problem or around))
 
 
 def _hint(text: str, mark: Any) -> str:

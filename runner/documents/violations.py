@@ -17,6 +17,7 @@ from runner.documents.wording import Words, words_for_pattern
 from runner.domain.document import API_VERSION
 
 _SECRET_FIELDS = frozenset({"credential", "certificate", "password"})
+_OF_CONTAINERS = frozenset({"too_short", "too_long", "tuple_type", "dict_type", "model_type"})
 _SECRET_NAMES = ("clientSecret", "secret", "plaintext", "credentialsAuthClientSecret", "clientSecretValue")
 
 
@@ -132,13 +133,7 @@ def _plain_words(kind: str, spot: _Spot, given: Any, context: Mapping[str, Any],
     last, value = _last(spot), "The value (not shown)" if _may_be_secret(spot) else shown(given)
     if given is None:
         return Words(f"{last} is empty.", "Write a value, or remove the line. The word null itself goes into quotes.")
-    if isinstance(given, dict | list) and kind not in (
-        "too_short",
-        "too_long",
-        "tuple_type",
-        "dict_type",
-        "model_type",
-    ):
+    if isinstance(given, dict | list) and kind not in _OF_CONTAINERS:
         return Words(f"{last} is {_shape(given)}; a single value belongs here.")
     match kind:
         case "literal_error":

@@ -150,24 +150,31 @@ def build(
         facts=facts,
         risks=tuple(risks_of(plan, access, function, contents, context)),
         sentences=tuple(
-            Sentence(sign=wording.SIGNS[change.action], text=wording.sentence(change, context), address=change.address)
+            Sentence(sign=wording.sign(change), text=wording.sentence(change, context), address=change.address)
             for change in shown
         ),
         changes=plan.changes,
         drift=plan.drift,
-        counts={
-            "add": plan.count(Action.CREATE, Action.REPLACE),
-            "change": plan.count(Action.UPDATE),
-            "destroy": plan.count(Action.DELETE, Action.REPLACE),
-            "forget": plan.count(Action.FORGET),
-            "import": sum(change.importing is not None for change in plan.changes),
-            "resources": plan.resources,
-        },
+        counts=counts_of(plan, shown),
         access=access,
         function=function,
         contents=tuple(contents),
         warnings=tuple(warnings),
     )
+
+
+def counts_of(plan: Plan, shown: Sequence[ResourceChange]) -> dict[str, int]:
+    """Things that are added, changed and destroyed in Azure; records that stand for no thing are `records`."""
+    signs = [wording.sign(change) for change in shown]
+    return {
+        "add": signs.count("+") + signs.count("±"),
+        "change": signs.count("~"),
+        "destroy": signs.count("-") + signs.count("±"),
+        "forget": signs.count("."),
+        "import": sum(change.importing is not None for change in shown),
+        "records": len(plan.changes) - len(shown),
+        "resources": plan.resources,
+    }
 
 
 def context_of(configuration: Configuration, facts: Facts) -> wording.Context:
@@ -202,7 +209,7 @@ def risks_of(
     for change in plan.changes:
         if wording.is_bookkeeping(change):
             continue
-        if change.action in (Action.DELETE, Action.REPLACE) and change.type != "azapi_resource_action":
+        if wording.sign(change) in ("-", "±"):
             risks.append(Risk(code=f"{change.action}s", text=wording.sentence(change, context)))
         if (role := wording.role_of(change)) in wording.HIGHEST_ROLES and change.action in (
             Action.CREATE,
@@ -238,8 +245,8 @@ Decision = Literal["person", "policy"]
 
 
 def decision(rules: ApprovalRules, review: Review) -> Decision:
-    """Who decides: a person, or the zone's policy at once. Contents that are deleted always ask a person."""
-    if review.contents:
+    """Who decides: a person, or the zone's policy at once. A tenant that leaves, and contents that go, always ask a person."""
+    if review.contents or review.behavior is Behavior.DESTROY:
         return "person"
     if rules.policy == "never" or (rules.policy == "when-destructive" and not review.destructive):
         return "policy"

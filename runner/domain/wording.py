@@ -25,7 +25,7 @@ ROLE_NAMES = {
     RBAC_ADMINISTRATOR: "Role Based Access Control Administrator",
 }
 
-SIGNS = {
+_SIGNS = {
     Action.CREATE: "+",
     Action.UPDATE: "~",
     Action.REPLACE: "±",
@@ -54,6 +54,13 @@ def role_name(role_id: str) -> str:
 def is_bookkeeping(change: ResourceChange) -> bool:
     """Records in the state that stand for no thing of their own in Azure."""
     return (change.block, change.type) in _BOOKKEEPING
+
+
+def sign(change: ResourceChange) -> str:
+    """What happens to the thing in Azure: `+` is made, `~` changes, `-` goes, `±` goes and comes, `.` is left alone."""
+    if change.block == "management_group":  # the subscription stays what it is, and is moved or left where it is
+        return "." if change.action in (Action.DELETE, Action.FORGET) else "~"
+    return _SIGNS[change.action]
 
 
 def role_of(change: ResourceChange) -> str | None:
@@ -147,7 +154,8 @@ def _tags(change: ResourceChange, context: Context) -> str:
     if change.action is Action.FORGET:
         return f"Keep the tags on {context.scope}, no longer managed"
     if change.action is Action.DELETE:
-        return f"Stop managing the tags on {context.scope}"
+        ours = ", ".join(sorted(_get(change.before, "body", "properties", "tags") or {}))
+        return f"Remove the tags {ours} from {context.scope}"
     after = _get(change.after, "body", "properties", "tags") or {}
     before = _get(change.before, "body", "properties", "tags") or {}
     changed = sorted(key for key in after if before.get(key) != after[key])

@@ -271,9 +271,4 @@ def _backend_arguments(configuration: Configuration) -> tuple[str, ...]:
 
 
 def _counts(plan: plan_domain.Plan) -> str:
-    if plan.empty:
-        return "no changes"
-    adds = plan.count(plan_domain.Action.CREATE, plan_domain.Action.REPLACE)
-    changes = plan.count(plan_domain.Action.UPDATE)
-    gone = plan.count(plan_domain.Action.DELETE, plan_domain.Action.REPLACE)
-    return f"{adds} to add, {changes} to change, {gone} to destroy"
+    return "no changes" if plan.empty else f"{len(plan.changes)} changes"

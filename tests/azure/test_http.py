@@ -18,7 +18,7 @@ from runner.azure.http import Client, Patience, addressed, retry_after, segment
 from runner.azure.network import Network
 from runner.errors import Canceled, RemoteFailed
 from tests.azure.conftest import SECRET, Connected, Waiting
-from tests.azure.loopback import TOKEN, Loopback, Received, Reply
+from tests.azure.loopback import TOKEN, Loopback, Received, Reply, issue
 
 Serve = Callable[..., Loopback]
 Connect = Callable[[Loopback], Connected]
@@ -51,6 +51,25 @@ def test_one_token_serves_all_requests(serve: Serve, connected: Connect) -> None
         client.get("/thing")
 
     assert len(server.token_requests) == 1
+
+
+def test_a_busy_token_service_is_waited_for_and_a_refusal_is_final(
+    serve: Serve, connected: Connect, waiting: Waiting
+) -> None:
+    answers = [Reply(503, headers={"Retry-After": "11"}), None, Reply(401, body={"error": "invalid_client"})]
+
+    def tokens(received: Received) -> Reply:
+        return (answers.pop(0) if received.method == "POST" else None) or issue(received)
+
+    server = serve(script(Reply(body={})), tokens=tokens)
+
+    connected(server).client.post("/thing", body={}, harmless=False)
+    with pytest.raises(RemoteFailed) as failure:
+        connected(server).client.get("/thing")
+
+    assert failure.value.code == "token-refused"
+    assert [11 <= seconds <= 13.2 for seconds in waiting.seconds] == [True]
+    assert len(server.requests) == 1
 
 
 def test_a_throttled_request_waits_as_long_as_it_is_told(serve: Serve, connected: Connect, waiting: Waiting) -> None:

@@ -51,8 +51,8 @@ def test_the_home_tenants_have_an_identity_each() -> None:
     assert len({home.service_principal.client_id for home in spec.home_tenants}) == 2
 
 
-def test_every_line_of_the_starter_set_that_says_something_new_is_explained() -> None:
+def test_the_starter_set_explains_at_least_every_third_line() -> None:
     for file in (packaged.templates() / "init").rglob("*.yaml"):
         lines = file.read_text(encoding="utf-8").splitlines()
-        assert lines[0].startswith("# "), file
-        assert sum("#" in line for line in lines) >= len(lines) / 3, file
+        assert lines[0].startswith("# ")
+        assert sum("# " in line for line in lines) >= len(lines) / 3, file.name

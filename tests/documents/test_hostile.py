@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import monotonic
+from time import process_time
 
 import pytest
 import yaml
@@ -72,12 +72,13 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_document_ends_in_an_error_within_two_seconds(tmp_path: Path, name: str) -> None:
+    """Seconds of the processor: a busy machine is not what is tested."""
     (tmp_path / "x.yaml").write_text(HOSTILE[name])
     assert (tmp_path / "x.yaml").stat().st_size <= MIB
-    started = monotonic()
+    started = process_time()
     with pytest.raises(DocumentErrors) as caught:
         documents.read([tmp_path])
-    assert monotonic() - started < 2
+    assert process_time() - started < 2
     assert caught.value.problems
     assert len(str(caught.value)) < 200_000
     assert all(len(problem.message) < 1000 for problem in caught.value.problems)

@@ -56,12 +56,8 @@ def test_each_schema_is_a_schema(schema: dict[str, Any]) -> None:
     ],
 )
 def test_the_schema_refuses_what_the_reader_refuses(kind: str, path: tuple[str, ...], value: Any) -> None:
-    document = next(
-        d
-        for d in loaded(
-            ROOT / "examples/documents/subscriptions" / ("tenants.yaml" if kind == "Tenant" else "landing-zone.yaml")
-        )
-    )
+    file = {"Tenant": "tenants.yaml", "LandingZone": "landing-zone.yaml"}[kind]
+    document = loaded(ROOT / "examples" / "documents" / "subscriptions" / file)[0]
     inner = document["spec"]
     for part in path[:-1]:
         inner = inner[part]

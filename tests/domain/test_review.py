@@ -30,7 +30,10 @@ BUNDLE = BundleFacts(
     lineage="",
     serial=0,
 )
-FUNCTION = {"azureFunctionUrl": "https://lz.example/api/onboard", "azureFunctionScope": "3b7f0000-0000-4000-8000-000000000001"}
+FUNCTION = {
+    "azureFunctionUrl": "https://lz.example/api/onboard",
+    "azureFunctionScope": "3b7f0000-0000-4000-8000-000000000001",
+}
 
 
 def change(
@@ -125,7 +128,13 @@ def test_a_change_nobody_knows_is_said_by_its_address() -> None:
 def test_records_of_the_engine_are_counted_and_not_told() -> None:
     found = made(change("management_group", Action.CREATE, type_="terraform_data"))
     assert found.sentences == ()
-    assert found.counts["add"] == 1
+    assert (found.counts["add"], found.counts["records"]) == (0, 1)
+
+
+def test_a_subscription_that_is_moved_is_changed_and_nothing_is_destroyed() -> None:
+    found = made(association(Action.REPLACE))
+    assert (found.counts["add"], found.counts["change"], found.counts["destroy"]) == (0, 1, 0)
+    assert found.sentences[0].sign == "~"
 
 
 def test_the_same_review_has_the_same_digest_and_any_difference_another() -> None:

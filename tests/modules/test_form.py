@@ -6,12 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.modules.workbench import MODULES, run_terraform
+from tests.modules.workbench import MODULES, NAMES, every_module, run_terraform
 
-NAMES = ("entra-groups", "management-group-association", "resource-group", "role-assignments", "subscription-tags")
 FLOORS = {"azapi": ("Azure/azapi", ">= 2.10.0, < 3.0.0"), "azuread": ("hashicorp/azuread", ">= 3.4.0, < 4.0.0")}
-
-every_module = pytest.mark.parametrize("module", [MODULES / name for name in NAMES], ids=NAMES)
 
 
 class Variable(NamedTuple):
@@ -43,7 +40,9 @@ def test_a_module_has_the_files_that_a_reader_expects(module: Path) -> None:
 
 @every_module
 def test_a_module_asks_for_floors_of_the_providers_it_uses_and_for_no_others(module: Path) -> None:
-    used = set(re.findall(r'^(?:resource|data) "(azapi|azuread|\w+?)_', _text(module, "main.tf"), re.MULTILINE)) - {"terraform"}
+    used = set(re.findall(r'^(?:resource|data) "(azapi|azuread|\w+?)_', _text(module, "main.tf"), re.MULTILINE)) - {
+        "terraform"
+    }
     asked = re.findall(r'(\w+) = \{\s+source\s+= "(.+)"\s+version\s+= "(.+)"', _text(module, "terraform.tf"))
 
     assert {name: (source, version) for name, source, version in asked} == {name: FLOORS[name] for name in used}
@@ -107,8 +106,14 @@ def _variable(name: str, block: str) -> Variable:
 def _table(module: Path, heading: str) -> list[list[str]]:
     """Return the cells of a table, without the marks of code around whole cells."""
     section = _text(module, "README.md").split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines() if line.startswith("| `")]
-    unmarked = [[cell.strip("`") if cell.count("`") == 2 and cell.endswith("`") else cell for cell in row] for row in rows]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in section.splitlines()
+        if line.startswith("| `")
+    ]
+    unmarked = [
+        [cell.strip("`") if cell.count("`") == 2 and cell.endswith("`") else cell for cell in row] for row in rows
+    ]
     return [[row[0], _squeezed(row[1]), *row[2:]] if heading == "Inputs" else row for row in unmarked]
 
 

@@ -16,7 +16,14 @@ GROUP = 'module.groups.azuread_group_without_members.this["reader"]'
 ASSIGNMENT = 'module.roles.azapi_resource.this["reader"]'
 
 
-def build(bench: Bench, *, name: str = "shop-reader", role: str = READER, condition: str | None = None, unit: str | None = None) -> None:
+def build(
+    bench: Bench,
+    *,
+    name: str = "shop-reader",
+    role: str = READER,
+    condition: str | None = None,
+    unit: str | None = None,
+) -> None:
     bench.build(
         f"""
         module "groups" {{
@@ -70,7 +77,10 @@ def assignment(bench: Bench) -> dict[str, str]:
 
 
 def put_assignment(bench: Bench, **properties: str) -> None:
-    body = {"properties": {key: assignment(bench)[key] for key in ("principalId", "principalType", "roleDefinitionId")} | properties}
+    body = {
+        "properties": {key: assignment(bench)[key] for key in ("principalId", "principalType", "roleDefinitionId")}
+        | properties
+    }
     assert bench.azure.drift("PUT", f"{assignment_id(bench)}?api-version=2022-04-01", body).status in (200, 201)
 
 
@@ -81,7 +91,10 @@ def graph(bench: Bench, method: str, path: str, body: object = None) -> int:
 def test_a_group_and_its_role_are_made_in_one_run(given: Bench) -> None:
     assert assignment(given)["principalId"] == group_id(given)
     assert assignment(given)["principalType"] == "Group"
-    assert re.fullmatch(rf"{SUBSCRIPTION}/providers/Microsoft.Authorization/roleAssignments/[-0-9a-f]{{36}}", assignment_id(given))
+    assert re.fullmatch(
+        rf"{SUBSCRIPTION}/providers/Microsoft.Authorization/roleAssignments/[-0-9a-f]{{36}}", assignment_id(given)
+    )
+    assert given.plan() == {}
 
 
 def test_the_plan_shows_role_and_scope_before_the_group_exists(bench: Bench) -> None:
@@ -92,10 +105,6 @@ def test_the_plan_shows_role_and_scope_before_the_group_exists(bench: Bench) -> 
     assert bench.planned(ASSIGNMENT)["body"]["properties"]["roleDefinitionId"].endswith(READER)
 
 
-def test_the_second_plan_is_empty(given: Bench) -> None:
-    assert given.plan() == {}
-
-
 def test_the_caller_owns_the_group(given: Bench) -> None:
     owners = given.azure.drift("GET", f"/v1.0/groups/{group_id(given)}/owners", tenant=TENANT).body
 
@@ -104,7 +113,9 @@ def test_the_caller_owns_the_group(given: Bench) -> None:
 
 
 def test_members_are_nobody_s_business_here(given: Bench) -> None:
-    user = given.azure.world.directories[TENANT].users_having("userPrincipalName", "emergency@workloads.example")[0]["id"]
+    user = given.azure.world.directories[TENANT].users_having("userPrincipalName", "emergency@workloads.example")[0][
+        "id"
+    ]
     reference = {"@odata.id": f"https://graph.microsoft.com/v1.0/directoryObjects/{user}"}
     assert graph(given, "POST", f"/groups/{group_id(given)}/members/$ref", reference) == 204
 
@@ -251,7 +262,9 @@ def test_leaving_the_configuration_takes_role_and_group_away(given: Bench) -> No
 def test_a_refused_assignment_is_tried_again_by_the_next_run(bench: Bench) -> None:
     build(bench)
     bench.plan()
-    fault = bench.azure.faults.add(Fail(method="PUT", path="roleAssignments", status=403, code="AuthorizationFailed", message="No."))
+    fault = bench.azure.faults.add(
+        Fail(method="PUT", path="roleAssignments", status=403, code="AuthorizationFailed", message="No.")
+    )
     assert "No." in bench.failure("apply", "plan")
     bench.azure.faults.clear(fault)
 

@@ -3,9 +3,7 @@
 import shutil
 from pathlib import Path
 
-
-from tests.modules.test_form import every_module
-from tests.modules.workbench import run_terraform
+from tests.modules.workbench import every_module, run_terraform
 
 
 @every_module

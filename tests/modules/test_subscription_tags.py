@@ -18,7 +18,9 @@ def off(name: str) -> str:
 
 
 def build(bench: Bench, tags: Mapping[str, str], scope: str = SUBSCRIPTION) -> None:
-    bench.build(f'module "tags" {{\n source = "./modules/subscription-tags"\n scope = "{scope}"\n tags = {dumps(tags)}\n}}')
+    bench.build(
+        f'module "tags" {{\n source = "./modules/subscription-tags"\n scope = "{scope}"\n tags = {dumps(tags)}\n}}'
+    )
 
 
 def set_by_hand(bench: Bench, tags: Mapping[str, str], operation: str = "Merge") -> None:
@@ -43,27 +45,19 @@ def tagged(bench: Bench) -> Bench:
     return bench
 
 
-def test_ours_are_laid_over_theirs(tagged: Bench) -> None:
-    assert tags(tagged) == THEIRS | OURS
-
-
-def test_creating_takes_one_put(bench: Bench) -> None:
+def test_ours_are_laid_over_theirs_with_one_put(bench: Bench) -> None:
     build(bench, OURS)
 
     assert bench.reconcile() == [f"PUT {TAGS}"]
+    assert tags(bench) == THEIRS | OURS
 
 
-def test_the_second_plan_is_empty(tagged: Bench) -> None:
+def test_the_second_plan_is_empty_whatever_others_have_tagged_since(tagged: Bench) -> None:
+    set_by_hand(tagged, {"policy": "x"})
     tagged.forget_calls()
 
     assert tagged.plan() == {}
     assert tagged.calls() == [f"GET {TAGS}"]
-
-
-def test_a_tag_of_somebody_else_is_invisible(tagged: Bench) -> None:
-    set_by_hand(tagged, {"policy": "x"})
-
-    assert tagged.plan() == {}
 
 
 def test_a_value_that_somebody_changed_is_shown_and_set_again(tagged: Bench) -> None:

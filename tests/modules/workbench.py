@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from runner.sandbox.azure.server import Sandbox
 
 TERRAFORM = "/usr/local/bin/terraform"
 MODULES = Path(__file__).resolve().parents[2] / "modules"
+NAMES = ("entra-groups", "management-group-association", "resource-group", "role-assignments", "subscription-tags")
+
+every_module = pytest.mark.parametrize("module", [MODULES / name for name in NAMES], ids=NAMES)
 
 TENANT = "7d3f0c52-1111-4a6e-9c55-2a4b6f1d0001"
 CALLER = "7d3f0c52-bbbb-4a6e-9c55-2a4b6f1d0001"
@@ -44,14 +49,22 @@ def run_terraform(
     settings = {"PATH": os.environ["PATH"], "HOME": str(cwd), "TF_CLI_CONFIG_FILE": os.devnull}
     settings |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"} | dict(environment or {})
     return subprocess.run(
-        [TERRAFORM, *arguments], cwd=cwd, env=settings, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        [TERRAFORM, *arguments],
+        cwd=cwd,
+        env=settings,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
 
 
 def engine_settings(mirror: Path) -> Path:
     """Write the engine's settings that let it find its providers in `mirror` only; return the file."""
     path = mirror / "terraform.rc"
-    path.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n', encoding="utf-8")
+    path.write_text(
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n', encoding="utf-8"
+    )
     return path
 
 

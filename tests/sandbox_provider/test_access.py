@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
+from collections.abc import Callable, Iterator
 from base64 import urlsafe_b64decode
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -112,15 +113,21 @@ def test_the_port_belongs_to_the_sandbox() -> None:
     assert sandbox_origin({"LZR_SANDBOX_URL": "https://127.0.0.1:8443"}) == ("127.0.0.1", 8443)
 
 
-def identity(azure: Azure, **environment: str) -> Identity:
+@pytest.fixture
+def identity(azure: Azure) -> Iterator[Callable[..., Identity]]:
     host, port = origin(azure.url)
     rest = Rest(host, port, str(azure.ca_file), Event(), user_agent="test")
-    known = {"ARM_TENANT_ID": "tenant", "ARM_CLIENT_ID": "client"}
-    return Identity(Settings({}, known | environment), azure.url, rest)
+
+    def configured(**environment: str) -> Identity:
+        known = {"ARM_TENANT_ID": "tenant", "ARM_CLIENT_ID": "client"}
+        return Identity(Settings({}, known | environment), azure.url, rest)
+
+    yield configured
+    rest.close()
 
 
-def test_a_client_secret_is_exchanged_once(azure: Azure) -> None:
-    who = identity(azure, ARM_CLIENT_SECRET="s3cret")
+def test_a_client_secret_is_exchanged_once(azure: Azure, identity: Callable[..., Identity]) -> None:
+    who = identity(ARM_CLIENT_SECRET="s3cret")
     assert who.token("scope") == who.token("scope")
     assert who.object_id("scope") == CALLER
     assert azure.token_requests == [
@@ -128,37 +135,37 @@ def test_a_client_secret_is_exchanged_once(azure: Azure) -> None:
     ]
 
 
-def test_a_token_that_is_about_to_end_is_renewed(azure: Azure) -> None:
-    who = identity(azure, ARM_CLIENT_SECRET="s3cret")
+def test_a_token_that_is_about_to_end_is_renewed(azure: Azure, identity: Callable[..., Identity]) -> None:
+    who = identity(ARM_CLIENT_SECRET="s3cret")
     who.tokens["scope"] = ("old", 0.0)
     assert who.token("scope") != "old"
 
 
-def test_an_argument_of_the_block_wins_over_the_environment(azure: Azure) -> None:
-    who = identity(azure, ARM_CLIENT_SECRET="environment")
+def test_an_argument_of_the_block_wins_over_the_environment(azure: Azure, identity: Callable[..., Identity]) -> None:
+    who = identity(ARM_CLIENT_SECRET="environment")
     Identity(Settings({"client_secret": "block"}, who.settings.environment), azure.url, who.rest).token("scope")
     assert azure.token_requests[0]["client_secret"] == "block"
 
 
-def test_a_secret_may_be_in_a_file(azure: Azure, tmp_path: Path) -> None:
+def test_a_secret_may_be_in_a_file(azure: Azure, identity: Callable[..., Identity], tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("from-file\n", encoding="utf-8")
-    identity(azure, ARM_CLIENT_SECRET_FILE_PATH=str(tmp_path / "secret")).token("scope")
+    identity(ARM_CLIENT_SECRET_FILE_PATH=str(tmp_path / "secret")).token("scope")
     assert azure.token_requests[0]["client_secret"] == "from-file"
 
 
-def test_a_federated_token_is_read_from_its_file(azure: Azure, tmp_path: Path) -> None:
+def test_a_federated_token_is_read_from_its_file(azure: Azure, identity: Callable[..., Identity], tmp_path: Path) -> None:
     (tmp_path / "token").write_text("a.b.c\n", encoding="utf-8")
-    identity(azure, ARM_USE_OIDC="true", ARM_OIDC_TOKEN_FILE_PATH=str(tmp_path / "token")).token("scope")
+    identity(ARM_USE_OIDC="true", ARM_OIDC_TOKEN_FILE_PATH=str(tmp_path / "token")).token("scope")
     assert azure.token_requests[0]["client_assertion"] == "a.b.c"
     assert azure.token_requests[0]["client_assertion_type"].endswith("jwt-bearer")
 
 
-def test_a_federated_token_that_is_not_there_is_a_diagnostic(azure: Azure) -> None:
+def test_a_federated_token_that_is_not_there_is_a_diagnostic(azure: Azure, identity: Callable[..., Identity]) -> None:
     with pytest.raises(Failed, match="OIDC token cannot be read"):
-        identity(azure, ARM_USE_OIDC="true", ARM_OIDC_TOKEN_FILE_PATH="/nonexistent").token("scope")
+        identity(ARM_USE_OIDC="true", ARM_OIDC_TOKEN_FILE_PATH="/nonexistent").token("scope")
 
 
-def test_a_client_certificate_signs_an_assertion(azure: Azure, tmp_path: Path) -> None:
+def test_a_client_certificate_signs_an_assertion(azure: Azure, identity: Callable[..., Identity], tmp_path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client")])
     now = dt.datetime.now(dt.UTC)
@@ -171,12 +178,12 @@ def test_a_client_certificate_signs_an_assertion(azure: Azure, tmp_path: Path) -
         pkcs12.serialize_key_and_certificates(b"client", key, certificate, None, BestAvailableEncryption(b"pw"))
     )
     environment = {"ARM_CLIENT_CERTIFICATE_PATH": str(path), "ARM_CLIENT_CERTIFICATE_PASSWORD": "pw"}
-    identity(azure, **environment).token("scope")
+    identity(**environment).token("scope")
     header, claims, _ = azure.token_requests[0]["client_assertion"].split(".")
     assert json.loads(urlsafe_b64decode(header + "=="))["alg"] == "RS256"
     assert json.loads(urlsafe_b64decode(claims + "=="))["aud"] == f"{azure.url}/tenant/oauth2/v2.0/token"
     with pytest.raises(Failed, match="client certificate cannot be read"):
-        identity(azure, ARM_CLIENT_CERTIFICATE_PATH=str(path), ARM_CLIENT_CERTIFICATE_PASSWORD="wrong").token("scope")
+        identity(ARM_CLIENT_CERTIFICATE_PATH=str(path), ARM_CLIENT_CERTIFICATE_PASSWORD="wrong").token("scope")
 
 
 class _ManagedIdentity(BaseHTTPRequestHandler):
@@ -194,7 +201,7 @@ class _ManagedIdentity(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_managed_identity_is_asked_on_loopback_only(azure: Azure) -> None:
+def test_a_managed_identity_is_asked_on_loopback_only(azure: Azure, identity: Callable[..., Identity]) -> None:
     handler = type("Handler", (_ManagedIdentity,), {"asked": []})
     server = HTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -202,7 +209,7 @@ def test_a_managed_identity_is_asked_on_loopback_only(azure: Azure) -> None:
     try:
         endpoint = f"http://127.0.0.1:{server.server_address[1]}/token"
         assert (
-            identity(azure, ARM_USE_MSI="true", ARM_MSI_ENDPOINT=endpoint).token("https://arm/.default") == "from-msi"
+            identity(ARM_USE_MSI="true", ARM_MSI_ENDPOINT=endpoint).token("https://arm/.default") == "from-msi"
         )
     finally:
         server.shutdown()
@@ -210,11 +217,11 @@ def test_a_managed_identity_is_asked_on_loopback_only(azure: Azure) -> None:
         server.server_close()
     assert handler.asked == ["/token?api-version=2018-02-01&resource=https%3A%2F%2Farm&client_id=client true"]  # type: ignore[attr-defined]
     with pytest.raises(Failed, match="refuses this address"):
-        identity(azure, ARM_USE_MSI="true", ARM_MSI_ENDPOINT="http://169.254.169.254/token").token("scope")
+        identity(ARM_USE_MSI="true", ARM_MSI_ENDPOINT="http://169.254.169.254/token").token("scope")
 
 
-def test_a_refused_secret_is_not_quoted(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
-    who = identity(azure, ARM_CLIENT_SECRET="s3cret")
+def test_a_refused_secret_is_not_quoted(azure: Azure, identity: Callable[..., Identity]) -> None:
+    who = identity(ARM_CLIENT_SECRET="s3cret")
     who.authority = f"{azure.url}/metadata/endpoints?"
     with pytest.raises(Failed) as refused:
         who.token("scope")

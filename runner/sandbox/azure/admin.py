@@ -29,7 +29,10 @@ def answer(world: World, faults: Faults, call: Call, change: Change) -> Answer:
         case ("GET", "world"):
             return Answer(200, world.snapshot())
         case ("PUT", "world"):
-            world.seed(call.json())
+            given = call.json()
+            for fault in _faults(given.get("faults", [])):
+                read_fault(fault)  # a wrong one leaves the world as it was
+            world.seed(given)
             faults.load(world.contents.faults)
             return Answer(204)
         case ("GET", "calls"):
@@ -81,9 +84,12 @@ def _list(call: Call) -> list[Json]:
         given: Any = json.loads(call.body or b"[]")
     except ValueError:
         raise Rejection(400, "InvalidRequestContent", "The request content is not JSON.") from None
-    given = given.get("value") if isinstance(given, dict) else given
+    return _faults(given.get("value") if isinstance(given, dict) else given)
+
+
+def _faults(given: Any) -> list[Json]:
     if not isinstance(given, list):
-        raise Rejection(400, "InvalidRequestContent", "The request content must be a list of faults.")
+        raise Rejection(400, "InvalidRequestContent", "The faults must be a list.")
     return given
 
 

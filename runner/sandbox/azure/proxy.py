@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Self
 
 from runner.sandbox.azure.hosts import stands_for_azure
 
@@ -15,24 +18,60 @@ REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
-async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, to: tuple[str, int]) -> None:
-    """Serve one client: connect it to the sandbox, by its own address or as one of Azure's hosts, or refuse."""
+class Proxy:
+    """Carries clients to one address until it is closed."""
+
+    def __init__(self, to: tuple[str, int]) -> None:
+        self._to = to
+        self._clients: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, listener: socket.socket) -> Self:
+        """Take clients from a bound socket."""
+        self._server = await asyncio.start_server(self._serve, sock=listener, limit=LONGEST_HEAD)
+        return self
+
+    async def close(self) -> None:
+        """Hang up on everybody; when this returns nothing is left open."""
+        if self._server is not None:
+            self._server.close()
+        while self._clients:
+            for client in self._clients:
+                client.cancel()
+            await asyncio.wait(self._clients)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = asyncio.ensure_future(self._carry(reader, writer))
+        self._clients.add(client)
+        client.add_done_callback(self._clients.discard)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Connect one client to the sandbox, by its own address or as one of Azure's hosts, or refuse."""
+        async with _closing(writer):
+            try:
+                target = await _asked(reader)
+                if target is None or not (target == self._to or (target[1] == 443 and stands_for_azure(target[0]))):
+                    writer.write(REFUSED)
+                    await writer.drain()
+                    return
+                inner_reader, inner_writer = await asyncio.open_connection(*self._to)
+                async with _closing(inner_writer):
+                    writer.write(ESTABLISHED)
+                    async with asyncio.TaskGroup() as both:
+                        both.create_task(_pump(reader, inner_writer))
+                        both.create_task(_pump(inner_reader, writer))
+            except* (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+                pass  # either side hung up, or said nothing that is HTTP: nobody is left to tell
+
+
+@contextlib.asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
     try:
-        target = await _asked(reader)
-        if target is None or not (target == to or (target[1] == 443 and stands_for_azure(target[0]))):
-            writer.write(REFUSED)
-            await writer.drain()
-            return
-        inner_reader, inner_writer = await asyncio.open_connection(*to)
-        writer.write(ESTABLISHED)
-        try:
-            await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
-        finally:
-            inner_writer.close()
-    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass  # either side hung up: nobody is left to tell
+        yield
     finally:
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def _asked(reader: asyncio.StreamReader) -> tuple[str, int] | None:
@@ -47,5 +86,5 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while chunk := await reader.read(65_536):
         writer.write(chunk)
         await writer.drain()
-    with contextlib.suppress(OSError):  # the other side may be gone as well
+    if writer.can_write_eof():
         writer.write_eof()

@@ -6,7 +6,6 @@ One event loop in one thread; the work itself is synchronous and short (see `fro
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import os
 import socket
@@ -25,10 +24,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runner.errors import InputError
 from runner.sandbox import certificates
-from runner.sandbox.azure import admin, proxy
+from runner.sandbox.azure import admin
 from runner.sandbox.azure.faults import Faults
 from runner.sandbox.azure.front import Front, Reply
 from runner.sandbox.azure.hosts import CERTIFIED
+from runner.sandbox.azure.proxy import Proxy
 from runner.sandbox.azure.tokens import Tokens
 from runner.sandbox.azure.wire import Answer, Call, Json
 from runner.sandbox.azure.wire import call as make_call
@@ -153,19 +153,17 @@ class Sandbox:
         listening = [
             *await _listening(self._front.take, connections, self._sockets[0], self._files),
             *await _listening(self._front.identity, connections, self._sockets[2], None),
-            await asyncio.start_server(
-                functools.partial(proxy.carry, to=("127.0.0.1", self._port(0))),
-                sock=self._sockets[1],
-                limit=proxy.LONGEST_HEAD,
-            ),
         ]
+        carrying = await Proxy(to=("127.0.0.1", self._port(0))).listen(self._sockets[1])
         ready.set()
         await self._stop.wait()
         for server in listening:
             server.close()
-        for transport in list(connections.values()):
-            transport.abort()  # a polite close waits for the other side, which may be idle for good
-        await asyncio.sleep(0)
+        await carrying.close()
+        while connections:
+            for transport in list(connections.values()):
+                transport.abort()  # a polite close waits for the other side, which may be idle for good
+            await asyncio.sleep(0)
 
 
 def _listen(port: int) -> socket.socket:

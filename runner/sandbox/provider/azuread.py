@@ -48,4 +48,5 @@ PROVIDER: Provider[Graph] = Provider(
         "azuread_user": ReadUser(),
         "azuread_users": ReadUsers(),
     },
+    is_legacy=True,
 )

@@ -102,3 +102,5 @@ class Provider(Generic[S]):
     connect: Callable[[Object, Event], S]
     resources: Mapping[str, Resource[S]]
     data_sources: Mapping[str, DataSource[S]]
+    is_legacy: bool = False
+    """Written for the older plugin SDK, whose plans may hold a default where the configuration holds nothing."""

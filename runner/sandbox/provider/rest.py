@@ -142,6 +142,12 @@ class Rest:
         found = {name.lower(): value for name, value in response.getheaders()}
         return Reply(method, url, response.status, response.reason, found, content)
 
+    def close(self) -> None:
+        """Close the calling thread's connection."""
+        kept: HTTPConnection | None = getattr(self.connections, "kept", None)
+        if kept is not None:
+            kept.close()
+
     def _connection(self, host: str, port: int | None, *, plain: bool) -> tuple[HTTPConnection, bool]:
         """Return this thread's connection and whether it was open. One that the server has closed in the meantime is dropped."""
         from http.client import HTTPConnection, HTTPSConnection

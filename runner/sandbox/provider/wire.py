@@ -49,9 +49,10 @@ UpgradeResourceStateResponse: 1 Value upgraded_state, 2 Diagnostic* diagnostics
 ReadResourceRequest: 1 string type_name, 2 Value current_state, 3 bytes private
 ReadResourceResponse: 1 Value new_state, 2 Diagnostic* diagnostics, 3 bytes private
 PlanResourceChangeRequest: 1 string type_name, 2 Value prior_state, 3 Value proposed_new_state, 4 Value config, 5 bytes prior_private
-PlanResourceChangeResponse: 1 Value planned_state, 2 Path* requires_replace, 3 bytes planned_private, 4 Diagnostic* diagnostics
+PlanResourceChangeResponse: 1 Value planned_state, 2 Path* requires_replace, 3 bytes planned_private, 4 Diagnostic* diagnostics,
+  5 bool legacy_type_system
 ApplyResourceChangeRequest: 1 string type_name, 2 Value prior_state, 3 Value planned_state, 4 Value config, 5 bytes planned_private
-ApplyResourceChangeResponse: 1 Value new_state, 2 bytes private, 3 Diagnostic* diagnostics
+ApplyResourceChangeResponse: 1 Value new_state, 2 bytes private, 3 Diagnostic* diagnostics, 4 bool legacy_type_system
 ImportResourceStateRequest: 1 string type_name, 2 string id
 ImportedResource: 1 string type_name, 2 Value state, 3 bytes private
 ImportResourceStateResponse: 1 ImportedResource* imported_resources, 2 Diagnostic* diagnostics

@@ -1,0 +1,128 @@
+"""What commands about runs share: opening the runner, telling how runs stand in words or JSON, and the exit code that follows."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.cli import WAITING
+
+if TYPE_CHECKING:
+    from runner.domain.run import Run
+    from runner.wiring import Runner
+
+_SHOWN = 3  # so many reviews are shown whole; of more, one line each
+_CODES = {"input": 2, "refused": 3, "engine": 4, "remote": 5}
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+run_argument = click.argument("run_id", metavar="RUN")
+
+
+@contextmanager
+def opened() -> Iterator[Runner]:
+    """The runner, as the settings say."""
+    from runner import settings, wiring
+
+    with wiring.open_runner(settings.read()) as runner:
+        yield runner
+
+
+def me() -> str:
+    """The operating-system user: who asks and approves, until there is sign-in."""
+    return getpass.getuser()
+
+
+def report(runner: Runner, ended: Sequence[Run], *, as_json: bool, shown: Iterable[str] = ()) -> int:
+    """Tell how the runs stand; the exit code is that of the worst. Reviews that wait are shown unless they were (`shown`)."""
+    from runner.app.reconcile import review_of
+    from runner.cli import words
+    from runner.domain.run import Status
+
+    if as_json:
+        print_json({"runs": [run_json(runner, one) for one in ended]})
+        return exit_code(ended)
+    open_ones = [one for one in ended if one.status in (Status.WAITING, Status.APPROVED) and one.id not in shown]
+    for one in ended:
+        made = review_of(one, runner.ports) if runner.ports.runs.review(one.id) else None
+        if made is not None and one in open_ones and len(open_ones) <= _SHOWN:
+            click.echo("")
+            print_lines(words.review(made, one))
+            continue
+        print_lines(words.result(one, made, answer_of(runner, one)))
+        for warning in made.warnings if made else ():
+            click.echo(f"  ? {words.plain(warning.text)}")
+    return exit_code(ended)
+
+
+def exit_code(ended: Sequence[Run]) -> int:
+    """Failures go before waiting, waiting before success."""
+    return max((_code(one) for one in ended), key=lambda code: (code != 0, code != WAITING, code), default=0)
+
+
+def _code(ended: Run) -> int:
+    from runner.domain.run import Status
+
+    match ended.status:
+        case Status.APPLIED | Status.UNCHANGED | Status.APPROVED:
+            return 0
+        case Status.WAITING:
+            return WAITING
+        case Status.CANCELED:
+            return 130
+        case Status.FAILED if ended.failure is not None:
+            return _CODES.get(ended.failure.family, 70)
+        case _:
+            return 3
+
+
+def answer_of(runner: Runner, run: Run) -> dict[str, Any] | None:
+    """What the function said in this run."""
+    found = runner.ports.journal(run.id).result("function")
+    return found if isinstance(found, dict) else None
+
+
+def summary_json(run: Run) -> dict[str, Any]:
+    """A run without its documents and what only this machine understands."""
+    return run.model_dump(mode="json", exclude={"snapshot", "engine", "executor"})
+
+
+def run_json(runner: Runner, run: Run) -> dict[str, Any]:
+    """A run with its review, approvals, steps, outputs and the function's answer. `changes` says whether there is anything to do."""
+    from runner.domain.events import Kind, steps_of
+    from runner.domain.review import Review
+
+    events = runner.ports.runs.events(run.id)
+    kept = runner.ports.runs.review(run.id)
+    return {
+        **summary_json(run),
+        "changes": kept is not None and not Review.model_validate(kept).nothing_changes,
+        "review": kept,
+        "approvals": [
+            {
+                "by": a.by,
+                "at": a.at.isoformat(),
+                "expires": a.expires.isoformat(),
+                "digest": a.digest,
+                "comment": a.comment,
+            }
+            for a in runner.ports.runs.approvals(run.id)
+        ],
+        "steps": [step.model_dump(mode="json") for step in steps_of(events)],
+        "warnings": [event.data for event in events if event.kind is Kind.WARNING],
+        "outputs": {event.data["name"]: event.data["value"] for event in events if event.kind is Kind.OUTPUT},
+        "function": answer_of(runner, run),
+    }
+
+
+def print_lines(lines: Iterator[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))

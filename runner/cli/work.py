@@ -1,0 +1,286 @@
+"""Commands that execute runs: plan, reconcile, apply, destroy. They first settle what dead processes left, and stop gently."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runner.cli.telling import as_json_option, me, opened, print_lines, report, run_argument
+from runner.errors import InputError, Refused
+
+if TYPE_CHECKING:
+    from runner.domain.run import Behavior, Run, Status
+    from runner.durable import Durable
+    from runner.wiring import Runner
+
+_PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+_AROUND = click.option(
+    "--with",
+    "around",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Where landing zone and platform are documented, if elsewhere.",
+)
+_TENANT = click.option(
+    "--tenant", "-t", "only", multiple=True, metavar="NAME", help="Only this tenant; may be repeated."
+)
+_REASON = click.option("--reason", default="", help="Why, for the record.")
+
+
+@click.command
+@_PATHS
+@_AROUND
+@_TENANT
+@_REASON
+@as_json_option
+def plan(paths: tuple[Path, ...], around: tuple[Path, ...], only: tuple[str, ...], reason: str, as_json: bool) -> int:
+    """Plan tenants and show what would happen; nothing is changed.
+
+    \b
+    Example:
+      lzr plan my-landing-zones
+    """
+    from runner.cli import progress
+
+    with opened() as runner, _working(runner) as durable:
+        started = _start(runner, paths, around, only, reason=reason)
+        for one in started:
+            durable.plan(one)
+        planned = _follow(runner, started, through=progress.PLANNING, quiet=as_json)
+        return report(runner, planned, as_json=as_json)
+
+
+@click.command
+@_PATHS
+@_AROUND
+@_TENANT
+@_REASON
+@as_json_option
+def reconcile(
+    paths: tuple[Path, ...], around: tuple[Path, ...], only: tuple[str, ...], reason: str, as_json: bool
+) -> int:
+    """Plan tenants, decide by policy or by asking you, and apply what was approved.
+
+    Without a terminal nobody is asked: runs that need a person are left waiting, and the exit code is 6.
+
+    \b
+    Example:
+      lzr reconcile my-landing-zones
+    """
+    with opened() as runner, _working(runner) as durable:
+        started = _start(runner, paths, around, only, reason=reason)
+        return _carry_through(runner, durable, started, as_json=as_json)
+
+
+@click.command
+@click.argument("tenant")
+@click.option("--in", "path", default=".", show_default=True, type=click.Path(path_type=Path), help="The documents.")
+@click.option(
+    "--move-to", metavar="MANAGEMENT_GROUP", help="Move the subscription there; otherwise it stays where it is."
+)
+@_REASON
+@as_json_option
+def destroy(tenant: str, path: Path, move_to: str | None, reason: str, as_json: bool) -> int:
+    """Plan how a tenant leaves, and after approval let it: members first, then Terraform.
+
+    The subscription and its place stay unless asked; resource groups with contents must be confirmed by name.
+
+    \b
+    Example:
+      lzr destroy payments.checkout-dev --in my-landing-zones --reason "project ended"
+    """
+    from runner.domain.run import Behavior
+
+    with opened() as runner, _working(runner) as durable:
+        options = {"move_to": move_to} if move_to else {}
+        started = _start(runner, (path,), (), (tenant,), reason=reason, behavior=Behavior.DESTROY, options=options)
+        return _carry_through(runner, durable, started, as_json=as_json)
+
+
+@click.command
+@run_argument
+@as_json_option
+def apply(run_id: str, as_json: bool) -> int:
+    """Apply an approved run; refused when anything moved since.
+
+    \b
+    Example:
+      lzr apply "$(lzr runs --status approved --json | jq -r '.[0].id')"
+    """
+    from runner.cli import progress
+    from runner.domain.run import Status
+
+    with opened() as runner, _working(runner) as durable:
+        run = runner.ports.runs.get(run_id)
+        if run.status is not Status.APPROVED:
+            hint = f"lzr approve {run.id}" if run.status is Status.WAITING else f"lzr run {run.id}"
+            raise Refused(
+                "The run is not approved", code="run-not-approved", detail=f"Run {run.id} is {run.status}.", hint=hint
+            )
+        durable.apply(run)
+        return report(runner, _follow(runner, [run], through=progress.APPLYING, quiet=as_json), as_json=as_json)
+
+
+@contextmanager
+def _working(runner: Runner) -> Iterator[Durable]:
+    """A process that executes runs. What dead processes left is settled before anything new begins."""
+    from runner.app import reviewing
+
+    with runner.durable() as durable:
+
+        def on_signal(number: int, frame: object) -> None:
+            click.echo("\nStopping; the engine saves its state first. Once more to leave it at that.", err=True)
+            durable.stop_all()
+            runner.stopping.set()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            reviewing.expire(runner.ports, after=runner.settings.review_expires)
+            _settle(runner, durable)
+            yield durable
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _settle(runner: Runner, durable: Durable) -> None:
+    """Go on with the runs of dead processes, and with those that continue interrupted ones, to where a person is needed."""
+    from runner.cli import progress, words
+    from runner.domain.run import Status
+
+    at_work = progress.PLANNING | progress.APPLYING
+    left = list(durable.take_over())
+    for taken in left:
+        click.echo(
+            f"Going on with {words.plain(taken.tenant)}, run {taken.id}: the process that had it died.", err=True
+        )
+    while left:
+        for ended in _follow(runner, left, through=at_work, quiet=False):
+            if ended.status is not Status.INTERRUPTED:
+                print_lines(words.result(ended, None, None))
+        open_ones = runner.ports.runs.find(statuses=tuple(at_work), limit=1000)
+        left = [run for run in open_ones if durable.will_apply(run)]
+
+
+def _start(
+    runner: Runner,
+    paths: Sequence[Path],
+    around: Sequence[Path],
+    only: Sequence[str],
+    *,
+    reason: str = "",
+    behavior: Behavior | None = None,
+    options: dict[str, Any] | None = None,
+) -> list[Run]:
+    """Read the documents and create a pending run for each tenant that is asked for."""
+    from runner import documents
+    from runner.app import reviewing
+    from runner.domain.run import Behavior
+    from runner.durable import new_id
+
+    read = documents.read(paths, around=around)
+    if not (only or read.chosen):
+        raise InputError(
+            "No tenant to plan",
+            code="no-tenant",
+            detail=f"{', '.join(map(str, paths))} has no document of kind Tenant.",
+            hint="Add one (lzr init shows how), or give its folder.",
+        )
+    source = os.pathsep.join(str(path.absolute()) for path in (*paths, *around))
+    return [
+        reviewing.start(
+            read.placed(name),
+            run_id=new_id(),
+            digest=read.digest(name),
+            source=source,
+            by=me(),
+            ports=runner.ports,
+            behavior=behavior or Behavior.APPLY,
+            reason=reason,
+            options=options,
+        )
+        for name in dict.fromkeys(only or read.chosen)
+    ]
+
+
+def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_json: bool) -> int:
+    """Plan, decide and apply; runs that policy approves are applied as soon as they are planned."""
+    from runner.cli import progress
+    from runner.domain.run import Status
+
+    waiting: list[Run] = []
+    applying: list[Run] = []
+    done: dict[str, Run] = {}
+
+    def planned(one: Run) -> None:
+        if one.status is Status.WAITING:
+            waiting.append(one)
+        elif one.status is Status.APPROVED:
+            durable.apply(one)
+            applying.append(one)
+        else:
+            done[one.id] = one
+
+    for one in started:
+        durable.plan(one)
+    _follow(runner, started, through=progress.PLANNING, quiet=as_json, ended=planned)
+    asked = []
+    for one in waiting:
+        if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+            asked.append(one.id)
+            approved = _ask(runner, one)
+        else:
+            approved = None
+        if approved is not None:
+            durable.apply(approved)
+            applying.append(approved)
+        else:
+            done[one.id] = runner.ports.runs.get(one.id)
+    for one in _follow(runner, applying, through=progress.APPLYING, quiet=as_json):
+        done[one.id] = one
+    return report(runner, [done[one.id] for one in started], as_json=as_json, shown=asked)
+
+
+def _ask(runner: Runner, waiting: Run) -> Run | None:
+    """Show the review and let the person at the terminal decide; None when nobody approved."""
+    from runner.app import reviewing
+    from runner.app.reconcile import review_of
+    from runner.cli import words
+
+    made = review_of(waiting, runner.ports)
+    print_lines(words.review(made, waiting))
+    answer = click.prompt("Approve and apply exactly this?", type=click.Choice(["y", "n", "later"]), default="later")
+    if answer == "n":
+        reviewing.reject(waiting, by=me(), ports=runner.ports)
+    if answer != "y":
+        return None
+    confirmed = [
+        click.prompt(
+            f"{contents.resource_group} holds {len(contents.resources)} resources; type its name to delete them"
+        )
+        for contents in made.contents
+    ]
+    return reviewing.approve(waiting, by=me(), ports=runner.ports, digest=made.digest, confirmed=tuple(confirmed))
+
+
+def _follow(
+    runner: Runner,
+    followed: list[Run],
+    *,
+    through: Collection[Status],
+    quiet: bool,
+    ended: Callable[[Run], None] = lambda one: None,
+) -> list[Run]:
+    from runner.cli import progress
+
+    return progress.follow(
+        runner.ports.runs, followed, through=through, quiet=quiet, ended=ended, stopping=runner.stopping
+    )
