@@ -29,7 +29,7 @@ check: $(STAMP) ## Formatting, types, floors, spelling, links
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(BIN)/python -m tests.engine fmt -check -recursive modules
+	$(BIN)/python -m tests.engine.run fmt -check -recursive modules tests/cases
 
 bench: $(STAMP) ## Speed against the bare engine; ends with one line of JSON
 	$(BIN)/python -m benchmarks.reconcile
@@ -37,7 +37,7 @@ bench: $(STAMP) ## Speed against the bare engine; ends with one line of JSON
 format: $(STAMP) ## Format everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/python -m tests.engine fmt -recursive modules
+	$(BIN)/python -m tests.engine.run fmt -recursive modules
 
 docs: $(STAMP) ## Rewrite the generated parts of the README and the golden files
 	$(BIN)/python -m tests.golden

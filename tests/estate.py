@@ -1,7 +1,6 @@
 """An estate of its own for an end-to-end test: a sandbox in this process, documents to edit, a store, and `lzr` as real processes.
 
-Use it with `pytest_plugins = ("tests.estate",)` and the fixture `estate`. Nothing that an estate started outlives it, engines whose
-runner was killed included.
+Every test can ask for the fixture `estate`. Nothing that an estate started outlives it, engines whose runner was killed included.
 """
 
 from __future__ import annotations
@@ -98,7 +97,7 @@ class Estate:
         """Wait for a process that was started; it has to end with `code`."""
         stdout, stderr = process.communicate(timeout=PATIENCE)
         ran = Ran(stdout, stderr, process.returncode)
-        assert code is None or ran.code == code, f"{process.args} ended with {ran.code}, expected {code}\n{ran}"
+        assert code is None or ran.code == code, f"ended with {ran.code}, expected was {code}\n{ran}"
         return ran
 
     def kill(self, process: subprocess.Popen[str]) -> None:

@@ -45,6 +45,7 @@ def sandbox(ctx: click.Context, directory: Path, seed: Path | None, port: int) -
     from runner.sandbox.azure.seed import DEFAULT
     from runner.sandbox.azure.server import Sandbox
 
+    _refuse_second(directory)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -54,6 +55,23 @@ def sandbox(ctx: click.Context, directory: Path, seed: Path | None, port: int) -
             click.echo(line)
         stop.wait()
     click.echo("The sandbox has stopped; what was in it is gone.")
+
+
+def _refuse_second(directory: Path) -> None:
+    """One sandbox to a directory: a second would take over the first one's clients."""
+    from runner.errors import InputError, Refused
+    from runner.sandbox.handle import read_handle
+
+    try:
+        handle = read_handle(directory)
+    except InputError:
+        return
+    raise Refused(
+        "A sandbox runs here already",
+        code="sandbox-running",
+        detail=f"Process {handle.pid} serves {directory} at {handle.url}.",
+        hint="Use that one, or start another with its own --dir.",
+    )
 
 
 def _greeting(url: str, proxy_url: str, directory: Path, seed: Path) -> Iterator[str]:

@@ -29,6 +29,7 @@ from sqlalchemy import delete, select, update
 
 from runner.domain.run import Failure, Status
 from runner.errors import InputError, Refused
+from runner.store.database import explained
 from runner.store.filelocks import locked
 from runner.store.opening import DATABASE, IN_USE, RESTORING, Store, open_store, prepare_directory
 from runner.store.sealing import Keyring, cannot_write, sync_directory
@@ -95,7 +96,7 @@ def back_up(opened: Store, to: Path, *, now: datetime) -> Manifest:
     with opened.database.reading() as tx:
         row = tx.execute(select(store)).one()
     try:
-        with TemporaryDirectory(dir=to.parent, prefix=".backup-") as place:
+        with explained(), TemporaryDirectory(dir=to.parent, prefix=".backup-") as place:
             files = {source.name: _copied(source, Path(place)) for source in _databases(opened.directory)}
             manifest = Manifest(created=now, schema_version=row.schema_version, key=row.key, files=files)
             _pack(manifest, Path(place), to)
@@ -126,7 +127,7 @@ def restore(archive: Path, directory: Path, keyring: Keyring, *, now: datetime, 
         try:
             for left_by_a_kill in directory.glob(f"{_UNPACKED}*"):
                 shutil.rmtree(left_by_a_kill)
-            with TemporaryDirectory(dir=directory, prefix=_UNPACKED) as place:
+            with explained(), TemporaryDirectory(dir=directory, prefix=_UNPACKED) as place:
                 manifest = _unpack(archive, Path(place), keyring)
                 _age(Path(place), keyring, now=now)
                 _swap(Path(place), directory, manifest)

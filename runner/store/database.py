@@ -236,17 +236,21 @@ def explained() -> Iterator[None]:
         raise _busy("All connections to the store are in use.") from error
     except DBAPIError as error:
         raise (_explanation(error) or error) from error.orig
+    except sqlite3.Error as error:  # of a connection that was made without an engine
+        raise (_of_sqlite(error) or error) from error
 
 
 def _explanation(error: DBAPIError) -> RunnerError | None:
     """None for what only a bug can cause."""
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
-        return _of_sqlite(getattr(cause, "sqlite_errorcode", 0) & 0xFF, getattr(cause, "sqlite_errorname", "unknown"))
+        return _of_sqlite(cause)
     return _of_postgres(getattr(cause, "sqlstate", None), lost=error.connection_invalidated or _is_operational(cause))
 
 
-def _of_sqlite(number: int, name: str) -> RunnerError | None:
+def _of_sqlite(error: sqlite3.Error) -> RunnerError | None:
+    # both are missing where the driver itself raised
+    number, name = getattr(error, "sqlite_errorcode", 0) & 0xFF, getattr(error, "sqlite_errorname", "no number")
     if number in _SQLITE_BUSY:
         return _busy(f"Another process wrote for longer than {BUSY_TIMEOUT.total_seconds():.0f} seconds ({name}).")
     if number in _SQLITE_CANNOT_WRITE:

@@ -211,7 +211,8 @@ def test_a_token_service_with_a_certificate_of_nobody_known_is_not_temporary(ser
 
 def test_what_the_token_service_echoes_is_not_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     def echo(received: Received) -> Reply:
-        return issue(received) if received.method == "GET" else Reply(400, body=received.body)
+        as_text = {"Content-Type": "text/plain"}
+        return issue(received) if received.method == "GET" else Reply(400, body=received.body, headers=as_text)
 
     with caplog.at_level(logging.DEBUG):
         failure_of(sign_in(serve(nothing, tokens=refusal(401, 7000215)), BY_SECRET))

@@ -1,5 +1,4 @@
 from tests.estate import *
-pytest_plugins = ("tests.estate",)
 def test_it(estate):
     t=time.monotonic()
     r=estate.lzr("plan", estate.documents, "--json", code=6).run

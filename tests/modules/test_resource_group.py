@@ -2,6 +2,7 @@
 
 import pytest
 
+from runner.sandbox.azure.faults import Slow
 from tests.modules.workbench import SUBSCRIPTION, SUBSCRIPTION_ID, Bench
 
 ID = f"{SUBSCRIPTION}/resourceGroups/rg-shop"
@@ -70,6 +71,9 @@ def test_the_tags_module_and_this_one_get_along(bench: Bench) -> None:
     }
     """
     build(bench, more=more)
+    bench.azure.faults.add(
+        Slow(method="GET", path=r"rg-shop\?", seconds=0.5)
+    )  # tags that do not wait would be too early
     bench.reconcile()
 
     assert tags(bench) == {"mesh-env": "prod"}

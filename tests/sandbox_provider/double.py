@@ -236,10 +236,11 @@ class _Server(ThreadingHTTPServer):
 
 def make_certificate(directory: Path) -> Path:
     """Write a self-signed certificate for 127.0.0.1 with its key into one file."""
+    from ipaddress import ip_address
+
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
-    from ipaddress import ip_address
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "double")])

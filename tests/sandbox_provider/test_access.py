@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-from collections.abc import Callable, Iterator
 from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Event
@@ -153,7 +153,9 @@ def test_a_secret_may_be_in_a_file(azure: Azure, identity: Callable[..., Identit
     assert azure.token_requests[0]["client_secret"] == "from-file"
 
 
-def test_a_federated_token_is_read_from_its_file(azure: Azure, identity: Callable[..., Identity], tmp_path: Path) -> None:
+def test_a_federated_token_is_read_from_its_file(
+    azure: Azure, identity: Callable[..., Identity], tmp_path: Path
+) -> None:
     (tmp_path / "token").write_text("a.b.c\n", encoding="utf-8")
     identity(ARM_USE_OIDC="true", ARM_OIDC_TOKEN_FILE_PATH=str(tmp_path / "token")).token("scope")
     assert azure.token_requests[0]["client_assertion"] == "a.b.c"
@@ -165,7 +167,9 @@ def test_a_federated_token_that_is_not_there_is_a_diagnostic(azure: Azure, ident
         identity(ARM_USE_OIDC="true", ARM_OIDC_TOKEN_FILE_PATH="/nonexistent").token("scope")
 
 
-def test_a_client_certificate_signs_an_assertion(azure: Azure, identity: Callable[..., Identity], tmp_path: Path) -> None:
+def test_a_client_certificate_signs_an_assertion(
+    azure: Azure, identity: Callable[..., Identity], tmp_path: Path
+) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client")])
     now = dt.datetime.now(dt.UTC)
@@ -208,9 +212,7 @@ def test_a_managed_identity_is_asked_on_loopback_only(azure: Azure, identity: Ca
     thread.start()
     try:
         endpoint = f"http://127.0.0.1:{server.server_address[1]}/token"
-        assert (
-            identity(ARM_USE_MSI="true", ARM_MSI_ENDPOINT=endpoint).token("https://arm/.default") == "from-msi"
-        )
+        assert identity(ARM_USE_MSI="true", ARM_MSI_ENDPOINT=endpoint).token("https://arm/.default") == "from-msi"
     finally:
         server.shutdown()
         thread.join()

@@ -126,6 +126,14 @@ class TestBackups:
         assert failed.value.code == "store-cannot-write"
         assert not list(tmp_path.glob(".backup-*"))
 
+    def test_a_damaged_database_is_not_backed_up(self, file_store: Store, directory: Path, backup: Path) -> None:
+        (directory / "durable.db").write_bytes(b"rubbish" * 1000)
+        with pytest.raises(RemoteFailed) as failed:
+            back_up(file_store, backup, now=NOW)
+        assert failed.value.code == "store-damaged"
+        assert not backup.exists()
+        assert not list(backup.parent.glob(".backup-*"))
+
     def test_postgresql_is_backed_up_by_its_own_means(self, postgres_database: str, key: Path, backup: Path) -> None:
         with opened(postgres_database, key) as store, pytest.raises(Refused) as refused:
             back_up(store, backup, now=NOW)

@@ -122,6 +122,7 @@ class Service(Generic[S]):
             planned_state=_encoded(schema, planned.state),
             planned_private=request.prior_private,
             requires_replace=[_path(path) for path in dict.fromkeys(planned.replace)],
+            legacy_type_system=self.provider.is_legacy,
         )
 
     def apply_resource_change(self, request: Any) -> Any:
@@ -135,14 +136,18 @@ class Service(Generic[S]):
                 return response(new_state=_encoded(schema, None))
             change = Change(prior=prior, planned=planned, config=_decoded(schema, request.config), private=private)
             done = resource.create(self.connected, change) if prior is None else resource.update(self.connected, change)
-        except Failed as failure:
-            kept = failure.state if failure.state is not None else prior
+        except Exception as error:  # noqa: BLE001 - whatever happens, an answer without a state would make the engine forget the object
+            kept = error.state if isinstance(error, Failed) and error.state is not None else prior
             return response(
                 new_state=_encoded(schema, kept),
                 private=request.planned_private,
-                diagnostics=[_diagnostic(failure.problem)],
+                diagnostics=[_diagnostic(_problem(error))],
             )
-        return response(new_state=_encoded(schema, done.state), private=_private_bytes(done.private))
+        return response(
+            new_state=_encoded(schema, done.state),
+            private=_private_bytes(done.private),
+            legacy_type_system=self.provider.is_legacy,
+        )
 
     def import_resource_state(self, request: Any) -> Any:
         schema = self._schema(request)
@@ -257,22 +262,25 @@ def _diagnostic(problem: Problem) -> Any:
     return message
 
 
+def _problem(error: Exception) -> Problem:
+    """Say what went wrong to the user. The traceback of a bug goes to the log, without its message: that may quote a secret value."""
+    if isinstance(error, Failed):
+        return error.problem
+    sys.stderr.write("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + "\n")
+    return Problem(
+        "Internal error in the stand-in provider",
+        f"{type(error).__name__}. The traceback is in the engine's log (TF_LOG=debug). This is a bug of the sandbox.",
+    )
+
+
 def _answering(handler: Callable[[Any], Any], response: Any) -> Callable[[Any, Any], Any]:
-    """Wrap a handler so that everything that can go wrong reaches the user as a diagnostic, and a bug's traceback only the log."""
+    """Wrap a handler so that everything that can go wrong reaches the user as a diagnostic."""
 
     def answer(request: Any, _context: Any) -> Any:
         try:
             return handler(request)
-        except Failed as failure:
-            problem = failure.problem
         except Exception as error:  # noqa: BLE001 - the process boundary: an exception that left here would say nothing to the user
-            # The frames without the message, which may quote a value that is secret.
-            sys.stderr.write("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__ + "\n")
-            problem = Problem(
-                "Internal error in the stand-in provider",
-                f"{type(error).__name__}. The traceback is in the engine's log (TF_LOG=debug). This is a bug of the sandbox.",
-            )
-        return response(diagnostics=[_diagnostic(problem)])
+            return response(diagnostics=[_diagnostic(_problem(error))])
 
     return answer
 

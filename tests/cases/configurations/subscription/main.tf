@@ -1,0 +1,72 @@
+# Root module of one tenant, written by lzr. Every value is in inputs.auto.tfvars.json.
+# By hand: sign in by environment (ARM_…), point to a state by environment (TF_HTTP_…), then terraform init && terraform plan.
+# To look without a state, add a file backend_override.tf with:  terraform { backend "local" {} }
+
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    azapi = {
+      source  = "Azure/azapi"
+      version = ">= 2.10.0, < 3.0.0"
+    }
+    azuread = {
+      source  = "hashicorp/azuread"
+      version = ">= 3.4.0, < 4.0.0"
+    }
+  }
+
+  backend "http" {}
+}
+
+provider "azapi" {}
+
+provider "azuread" {}
+
+module "management_group" {
+  source = "./modules/management-group-association"
+
+  management_group_id = var.management_group_id
+  subscription_id     = var.subscription_id
+}
+
+module "resource_group_network" {
+  source = "./modules/resource-group"
+
+  subscription_id = var.subscription_id
+  name            = var.resource_groups["network"].name
+  location        = var.resource_groups["network"].location
+}
+
+module "groups" {
+  source = "./modules/entra-groups"
+
+  groups                 = var.groups
+  administrative_unit_id = var.administrative_unit_id
+}
+
+locals {
+  scope     = "/subscriptions/${var.subscription_id}"
+  group_ids = merge(module.groups.group_ids, var.existing_groups)
+}
+
+module "roles" {
+  source = "./modules/role-assignments"
+
+  scope           = local.scope
+  subscription_id = var.subscription_id
+  assignments = {
+    for key, assignment in var.role_assignments : key => {
+      principal_id       = local.group_ids[assignment.group]
+      role_definition_id = assignment.role_definition_id
+      condition          = assignment.condition
+    }
+  }
+}
+
+module "tags" {
+  source = "./modules/subscription-tags"
+
+  scope = local.scope
+  tags  = var.tags
+}

@@ -1,0 +1,49 @@
+"""Rewrites what is generated: the settings table of the README and the golden configurations. Run by `make docs`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from runner import documents, packaged, settings
+from runner.domain.configuration import Leaving, compose
+from runner.terraform.workspace import Sources, write
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+GOLDEN = ROOT / "tests" / "cases" / "configurations"
+TENANTS = {
+    "subscription": (ROOT / "examples" / "demo", None),
+    "subscription-leaving": (ROOT / "examples" / "demo", Leaving()),
+    "subscription-leaving-moved": (ROOT / "examples" / "demo", Leaving(move_to="decommissioned")),
+}
+
+
+def readme() -> str:
+    """The README with its generated part as it should be."""
+    return re.sub(
+        r"(<!-- settings -->\n).*?(<!-- /settings -->)",
+        lambda found: found[1] + settings.table() + found[2],
+        README.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
+
+
+def render(name: str, directory: Path) -> None:
+    """The root module of one golden configuration; the modules themselves are not golden."""
+    where, leaving = TENANTS[name]
+    read = documents.read([where])
+    write(compose(read.placed(read.chosen[0]), leaving=leaving), directory, Sources(packaged.templates(), packaged.modules()))
+    shutil.rmtree(directory / "modules", ignore_errors=True)
+
+
+def main() -> None:
+    README.write_text(readme(), encoding="utf-8")
+    for name in TENANTS:
+        shutil.rmtree(GOLDEN / name, ignore_errors=True)
+        render(name, GOLDEN / name)
+
+
+if __name__ == "__main__":
+    main()
