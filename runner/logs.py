@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote
 
@@ -47,7 +48,7 @@ def configure(level: str, redactor: Redactor) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        *([] if on_terminal else [structlog.processors.format_exc_info]),
+        _without_traceback if on_terminal and level != "debug" else structlog.processors.format_exc_info,
     ]
     structlog.configure(
         processors=[*shared, *renderer],
@@ -58,6 +59,12 @@ def configure(level: str, redactor: Redactor) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*shared, *renderer], foreign_pre_chain=None))
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def _without_traceback(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A person at a terminal is told the error in words; LZR_LOG_LEVEL=debug shows where it came from."""
+    event.pop("exc_info", None)
+    return event
 
 
 def _last(redactor: Redactor) -> Any:

@@ -16,7 +16,18 @@ pytest_plugins = ["tests.postgres", "tests.estate"]
 settings.register_profile("lzr", deadline=None)
 settings.load_profile("lzr")
 
-_CLEARED = ("LZR_", "ARM_", "AZURE_", "TF_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_", "REQUESTS_CA_")
+_CLEARED = (
+    "LZR_",
+    "ARM_",
+    "AZURE_",
+    "TF_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_",
+    "REQUESTS_CA_",
+)
 
 
 @pytest.fixture(autouse=True)

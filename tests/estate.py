@@ -79,10 +79,10 @@ class Estate:
         """Run `lzr` to its end; it has to end with `code` (None: with any). `settings` are further variables."""
         return self.ended(self.start(*arguments, **settings), code=code)
 
-    def start(self, *arguments: object, **settings: object) -> subprocess.Popen[str]:
-        """Start `lzr` and let it go on; `ended` waits for it."""
+    def start(self, *arguments: object, module: str = "runner", **settings: object) -> subprocess.Popen[str]:
+        """Start `lzr` (or another module) and let it go on; `ended` waits for it."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "runner", *map(str, arguments)],
+            [sys.executable, "-m", module, *map(str, arguments)],
             env=self.environment | {name: str(value) for name, value in settings.items()},
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
@@ -205,14 +205,21 @@ def eventually(condition: Callable[[], T], what: str = "", *, within: float = PA
 
 
 @contextmanager
-def opened_estate(directory: Path, certificates: Path, where: str | None = None) -> Iterator[Estate]:
-    """An estate in this directory, on a store in it or at the address `where`."""
+def opened_estate(
+    directory: Path, certificates: Path, *, where: str | None = None, like: Path | None = None
+) -> Iterator[Estate]:
+    """An estate in this directory, on a store in it or at the address `where`; with the store of the (closed) estate `like`."""
     directory.mkdir(parents=True, exist_ok=True)
     shutil.copytree(DEMO, directory / "documents")
     store = where or str(directory / "store")
+    if like is not None:
+        shutil.copytree(like / "store", store)
+        shutil.copyfile(like / "key", directory / "key")
+        (directory / "key").chmod(0o600)
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG") or "COVERAGE" in name}
     environment = kept | {
         "HOME": str(directory),
+        "PYTHONPATH": str(Path(__file__).parent.parent),
         "XDG_STATE_HOME": str(directory / "state"),
         "LZR_SANDBOX": str(certificates),
         "LZR_STORE": store,
@@ -221,7 +228,7 @@ def opened_estate(directory: Path, certificates: Path, where: str | None = None)
         "LZ_CLIENT_SECRET": SECRET,
     }
     if not is_address(store):
-        Path(store).mkdir(mode=0o700)
+        Path(store).mkdir(mode=0o700, exist_ok=True)
     with Sandbox(certificates) as sandbox:
         sandbox.write_handle()
         estate = Estate(directory=directory, sandbox=sandbox, where=store, environment=environment)

@@ -34,7 +34,11 @@ def render(name: str, directory: Path) -> None:
     """The root module of one golden configuration; the modules themselves are not golden."""
     where, leaving = TENANTS[name]
     read = documents.read([where])
-    write(compose(read.placed(read.chosen[0]), leaving=leaving), directory, Sources(packaged.templates(), packaged.modules()))
+    write(
+        compose(read.placed(read.chosen[0]), leaving=leaving),
+        directory,
+        Sources(packaged.templates(), packaged.modules()),
+    )
     shutil.rmtree(directory / "modules", ignore_errors=True)
 
 

@@ -11,7 +11,8 @@ resource "azuread_group_without_members" "this" {
   # Two groups of one name cannot be told apart by whoever grants rights to them. The error names the id to import.
   prevent_duplicate_names = true
 
-  # Left out, Entra makes the caller owner only for some callers; an owner may change the group without wider rights.
+  # An owner may add members, and so hand out what the group may do. Left out, owners are not compared, and one whom
+  # somebody added would not show.
   owners = [data.azuread_client_config.caller.object_id]
 
   administrative_unit_ids = var.administrative_unit_id == null ? null : [var.administrative_unit_id]

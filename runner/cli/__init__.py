@@ -126,9 +126,7 @@ def run(arguments: Sequence[str]) -> int:
         if not structlog.is_configured():
             logs.configure("warning", logs.Redactor())
         structlog.get_logger().error("command_failed", exc_info=error)
-        click.echo(
-            f"The runner has a bug ({type(error).__name__}); its log on standard error has the traceback.", err=True
-        )
+        click.echo(f"The runner has a bug ({type(error).__name__}). LZR_LOG_LEVEL=debug shows where.", err=True)
         return _BUG
 
 

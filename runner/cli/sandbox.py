@@ -89,7 +89,12 @@ def _greeting(url: str, proxy_url: str, directory: Path, seed: Path) -> Iterator
 @click.option("--json", "as_json", is_flag=True, help="Everything, for programs.")
 @click.pass_obj
 def show(directory: Path, as_json: bool) -> None:
-    """Show what exists in a running sandbox."""
+    """Show what exists in a running sandbox.
+
+    \b
+    Example:
+      lzr sandbox show
+    """
     import json
     import ssl
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runner.documents.problems import Path, did_you_mean, shown
+from runner.documents.problems import Path, did_you_mean, nearest, shown
 from runner.documents.violations import Wrong, wrong_version, wrongs
 from runner.domain.document import API_VERSION
 from runner.domain.landing_zone import LandingZone
@@ -176,8 +176,13 @@ def _text_at(data: Any, *path: str) -> str | None:
 
 
 def _unknown_kind(data: Mapping[str, Any], kind: Any) -> Iterator[Wrong]:
-    if data.get("apiVersion") != API_VERSION:
-        yield wrong_version(data.get("apiVersion"))
+    version, near = data.get("apiVersion"), nearest(str(kind), KINDS)
+    if version not in (None, API_VERSION) and kind is not None and not near:
+        message = f"This is a document of {shown(version)} and kind {shown(kind)}, which belongs to another program."
+        yield Wrong(("apiVersion",), message, "Move it into another folder.")
+        return
+    if version != API_VERSION:
+        yield wrong_version(version)
     if kind is None:
         yield Wrong(("kind",), "kind is missing.", f"One of {', '.join(KINDS)}.")
     else:

@@ -47,8 +47,14 @@ class Taken:
 def tenant_rules(places: Sequence[Place], findings: Findings) -> None:
     """What is wrong with tenants, each given its landing zone and platform, and between them."""
     taken = Taken()
+    of_groups = {
+        place.placed.platform.spec.subscription_id: place
+        for place in places
+        if place.placed.platform.spec.type == "azurerg"
+    }
     for place in places:
         _subscription(place, taken, findings)
+        _beside_resource_groups(place, of_groups, findings)
         for name in _names(place):
             text = _text(name, place, findings)
             if text is not None:
@@ -76,6 +82,17 @@ def _subscription(place: Place, taken: Taken, findings: Findings) -> None:
     elif (first := taken.subscriptions.setdefault(own, place)) is not place:
         message = f"The subscription {own} belongs to the tenant {_other(first)} already."
         findings.wrong(place.tenant, path, message, "Give each tenant a subscription of its own.")
+
+
+def _beside_resource_groups(place: Place, of_groups: Mapping[str | None, Place], findings: Findings) -> None:
+    """Rights on a subscription hold for the resource groups in it, which belong to other tenants here."""
+    other = of_groups.get(place.placed.tenant.spec.platform_tenant_id)
+    if other is not None and place.placed.platform.spec.type == "azure":
+        message = (
+            f"The subscription holds the resource groups of the platform {shown(other.platform.checked.name)} as well"
+        )
+        message += f", such as the tenant {_other(other)}: people of this tenant get rights on them."
+        findings.warn(place.tenant, ("spec", "platformTenantId"), message, "Give the tenant a subscription of its own.")
 
 
 def _names(place: Place) -> Iterator[Name]:

@@ -1,0 +1,1 @@
+"""What outlives a process: runs and their journals, Terraform states, sealed plans, and who is alive. See `opening.open_store`."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -93,7 +93,7 @@ class Database:
         """The content of an envelope; Refused when it is not this owner's."""
         return self.keyring.open(envelope, kind=sealed.kind, owner=owner)
 
-    def prepare(self, *, now: datetime | None = None) -> None:
+    def prepare(self) -> None:
         """Make or migrate the schema; Refused when it is newer than this program or sealed with another key."""
         with self.writing() as connection:
             if not self.is_sqlite:
@@ -103,7 +103,7 @@ class Database:
             if row is None:
                 metadata.create_all(connection)
                 values = {"id": 1, "schema_version": SCHEMA_VERSION, "key": self.keyring.first()}
-                connection.execute(store.insert().values(**values, created=now or datetime.now(UTC)))
+                connection.execute(store.insert().values(values))
                 return
             _migrate(connection, row.schema_version)
             self.keyring.require(row.key)
@@ -245,7 +245,10 @@ def _explanation(error: DBAPIError) -> RunnerError | None:
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
         return _of_sqlite(cause)
-    return _of_postgres(getattr(cause, "sqlstate", None), lost=error.connection_invalidated or _is_operational(cause))
+    state = getattr(cause, "sqlstate", None)
+    if state is None and (error.connection_invalidated or _is_operational(cause)):
+        return _unreachable(f"The connection to PostgreSQL cannot be made or was lost: {cause}.", temporary=True)
+    return _of_postgres(state or "")
 
 
 def _of_sqlite(error: sqlite3.Error) -> RunnerError | None:
@@ -260,18 +263,16 @@ def _of_sqlite(error: sqlite3.Error) -> RunnerError | None:
     return None
 
 
-def _of_postgres(state: str | None, *, lost: bool) -> RunnerError | None:
+def _of_postgres(state: str) -> RunnerError | None:
     if state in _POSTGRES_BUSY:
         return _busy(f"PostgreSQL answers {state}.")
     if state in _POSTGRES_CANNOT_WRITE:
         return _cannot_write(f"PostgreSQL answers {state}.")
     if state in _POSTGRES_DAMAGED:
         return _damaged(f"PostgreSQL answers {state}.")
-    if state is not None and state.startswith(_POSTGRES_NOT_LET_IN):
+    if state.startswith(_POSTGRES_NOT_LET_IN):
         return _unreachable(f"PostgreSQL answers {state}.", temporary=False)
-    if state is None and lost:
-        return _unreachable("The connection to PostgreSQL cannot be made or was lost.", temporary=True)
-    if state is not None and state.startswith(_POSTGRES_AWAY):
+    if state.startswith(_POSTGRES_AWAY):
         return _unreachable(f"PostgreSQL answers {state}.", temporary=True)
     return None
 

@@ -60,10 +60,9 @@ class PostgresLiveness:
 
     When the connection is lost (a restart of the server, a failover) the lock is gone although the process lives. The holder
     notices within `interval`, connects again as often as it takes, and takes its lock back. `alive` says how it is now; `dead`
-    names an executor only after this process saw its lock free for `grace` without a break, so it is to be asked repeatedly, and
-    a restart of the server makes nobody take over live work. A holder that cannot reach the server for longer may be taken
-    over: it cannot write to the store either, its next move of the run is refused, and the fence keeps its engine from writing
-    the state.
+    looks for as long as `grace` at those whose lock is free and names who did not take it back, so a restart of the server makes
+    nobody take over live work. A holder that cannot reach the server for longer may be taken over: it cannot write to the store
+    either, its next move of the run is refused, and the fence keeps its engine from writing the state.
     """
 
     def __init__(
@@ -72,7 +71,6 @@ class PostgresLiveness:
         self._engine = engine
         self._grace = grace.total_seconds()
         self._interval = interval.total_seconds()
-        self._free_since: dict[str, float] = {}
 
     @contextmanager
     def hold(self, executor: str) -> Iterator[None]:
@@ -93,15 +91,12 @@ class PostgresLiveness:
         return bool(executor) and not self._free([executor])
 
     def dead(self, executors: Sequence[str]) -> Iterator[str]:
-        free = self._free(executors)
-        return (executor for executor in executors if not executor or self._long_free(executor, executor in free))
-
-    def _long_free(self, executor: str, free: bool) -> bool:
-        if not free:
-            self._free_since.pop(executor, None)
-            return False
-        now = time.monotonic()
-        return now - self._free_since.setdefault(executor, now) >= self._grace
+        free = self._free([executor for executor in executors if executor])
+        deadline = time.monotonic() + self._grace
+        while free and time.monotonic() < deadline:
+            time.sleep(min(self._interval, self._grace) / 4)
+            free &= self._free(list(free))
+        return (executor for executor in executors if not executor or executor in free)
 
     def _free(self, executors: Sequence[str]) -> frozenset[str]:
         """Those whose lock nobody holds; looking takes no lock, so it disturbs nobody who wants one."""
@@ -115,14 +110,11 @@ class PostgresLiveness:
 
     def _keep(self, connection: Connection | None, executor: str, stop: Event) -> None:
         while not stop.wait(self._interval):
-            try:
-                if connection is None:
+            with suppress(SQLAlchemyError):  # also when no connection is free: it tries again
+                if not _answers(connection):
+                    _close(connection)
+                    connection = None
                     connection = self._locked_connection(executor)
-                else:
-                    connection.execute(text("SELECT 1"))
-            except SQLAlchemyError:  # also when no connection is free: it tries again
-                _close(connection)
-                connection = None
         if connection is not None:
             with suppress(SQLAlchemyError):  # only to be free at once: the end of the session frees it as well
                 connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _number(executor)})
@@ -139,6 +131,16 @@ class PostgresLiveness:
             if not taken:
                 _close(connection)
         return connection if taken else None
+
+
+def _answers(connection: Connection | None) -> bool:
+    if connection is None:
+        return False
+    try:
+        connection.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        return False
+    return True
 
 
 def _close(connection: Connection | None) -> None:

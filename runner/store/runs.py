@@ -103,7 +103,7 @@ class SqlRuns:
         """Make `executor` the run's, atomically; False when it is not the dead one's any more, has ended, or that one lives."""
         with self._database.writing() as tx:
             row = self._hold(tx, run_id)
-            if row.status not in OPEN or row.executor != dead or not self._is_dead(dead):
+            if row.status not in OPEN or row.executor != dead or self._liveness.alive(dead):
                 return False
             tx.execute(update(runs).where(runs.c.id == run_id).values(executor=executor, updated=now))
         return True
@@ -198,16 +198,13 @@ class SqlRuns:
     def _refuse_take_over(self, row: Row[Any], to: Status, executor: str | None) -> None:
         claims = executor is not None or to in EXECUTING
         elsewhere = claims and row.status in EXECUTING and row.executor != executor
-        if elsewhere and not self._is_dead(row.executor):
+        if elsewhere and self._liveness.alive(row.executor):
             raise Refused(
                 "Another process executes the run",
                 code="run-executed-elsewhere",
                 detail=f"{row.executor} executes run {row.id} and is alive.",
                 hint=f"lzr run {row.id}",
             )
-
-    def _is_dead(self, executor: str) -> bool:
-        return executor in self._liveness.dead([executor])
 
     def _tenant_busy(self, run_id: str) -> Refused:
         tenant = self.get(run_id).tenant

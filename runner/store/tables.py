@@ -109,7 +109,6 @@ store = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("schema_version", Integer, nullable=False),
     Column("key", Words, nullable=False),  # id of the key that seals now; never the key
-    Column("created", Moment, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
 

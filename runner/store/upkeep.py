@@ -85,18 +85,21 @@ def rotate_key(opened: Store) -> Rotation:
                 detail=f"Everything is sealed with {new}, the first key of the value.",
                 hint=f"Make one ({NEW_KEY}), put it before the old one, parted by a comma, and restart every process.",
             )
-        given_up = tuple(key for key in keyring.ids if key != new)
-        if keyring.path is not None:
-            _give_up_others(database, opened, new)
+        given_up = _give_up_others(database, new)
     return Rotation(key=new, given_up=given_up, resealed=resealed)
 
 
-def _give_up_others(database: Database, opened: Store, new: str) -> None:
+def _give_up_others(database: Database, new: str) -> tuple[str, ...]:
+    """Forget the keys that nothing is sealed with any more. In the transaction, nobody seals anything meanwhile."""
+    others = tuple(key for key in database.keyring.ids if key != new)
     with database.writing() as tx:
         current = tx.execute(select(store.c.key).with_for_update()).scalar_one()
-        others = [tx.execute(select(*sealed.key).where(_other_key(sealed, new)).limit(1)).first() for sealed in SEALED]
-        if current == new and not any(others):
-            opened.keyring.keep_only(new)
+        left = [tx.execute(select(*sealed.key).where(_other_key(sealed, new)).limit(1)).first() for sealed in SEALED]
+        if current != new or any(left):
+            return ()
+        if database.keyring.path is not None:
+            database.keyring.keep_only(new)
+    return others
 
 
 def _reseal(database: Database, sealed: Sealed, key: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,14 +47,16 @@ def seed_of(scene: Scene) -> dict[str, Any]:
     return {"tenants": tenants, "azure": {"tenant": WORKLOAD}}
 
 
-def platform_at(url: str, scene: Scene) -> AzurePlatform:
+def platform_at(url: str, scene: Scene, *, homes: Sequence[str] = ()) -> AzurePlatform:
+    """The platform document of the scene; `homes` are home tenants by another name than the scene's own."""
     principal = {"clientId": CLIENT_ID, "auth": {"type": "credential", "credential": {"env": "SECRET"}}}
+    home_names = [*(HOMES[domain] for domain in scene.home), *homes]
     spec: dict[str, Any] = {
         "entraTenant": WORKLOAD,
         "cloud": {"authority": url, "resourceManager": url, "graph": url},
         "servicePrincipal": principal,
         "userLookUpStrategy": scene.look_up_by,
-        "homeTenants": [{"entraTenant": HOMES[domain], "servicePrincipal": principal} for domain in scene.home],
+        "homeTenants": [{"entraTenant": name, "servicePrincipal": principal} for name in home_names],
         "b2bUserInvitation": scene.invitation and scene.invitation.model_dump(by_alias=True),
     }
     document = {

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from runner.azure.connect import Connections
 from runner.azure.network import Network
-from runner.domain.access import Invitation, Known
-from runner.domain.platform import AzurePlatform
+from runner.domain.access import Invitation, Invitee, Known
 from runner.domain.tenant import Person
 from runner.errors import Canceled, RemoteFailed
 from runner.ports import Directory
@@ -44,9 +42,9 @@ def play(sandbox: Sandbox, waiting: Waiting) -> Iterator[Play]:
     sandbox.faults.clear()
     with Connections(network=Network(ca_file=sandbox.ca_file), secret=lambda reference: "secret") as connections:
 
-        def start(scene: Scene) -> Directory:
+        def start(scene: Scene, *, homes: Sequence[str] = ()) -> Directory:
             sandbox.world.seed(seed_of(scene))
-            platform = platform_at(sandbox.url, scene)
+            platform = platform_at(sandbox.url, scene, homes=homes)
             return connections.connect(platform, stop=waiting.stop, sleep=waiting.sleep).directory
 
         yield start
@@ -123,24 +121,26 @@ def test_a_look_up_ends_when_the_run_is_stopped(play: Play, sandbox: Sandbox, wa
         directory.look_up([person("jane@corp.example")])
 
 
-def test_a_home_tenant_named_by_domain_may_be_the_workload_tenant(
-    play: Play, sandbox: Sandbox, waiting: Waiting
-) -> None:
+def test_a_home_tenant_named_by_domain_may_be_the_workload_tenant(play: Play) -> None:
     """Two names of one tenant: the person found at home is the same account and nobody's guest."""
     without_mail = User("jane@corp.example")
-    play(Scene(users=[without_mail]))
-    platform = platform_at(sandbox.url, Scene())
-    principal = platform.spec.service_principal
-    spec = platform.spec.model_dump(by_alias=True)
-    spec["homeTenants"] = [{"entraTenant": "workload.example", "servicePrincipal": principal.model_dump(by_alias=True)}]
-    document = platform.model_dump(by_alias=True) | {"spec": spec}
-    with Connections(network=Network(ca_file=sandbox.ca_file), secret=lambda reference: "secret") as connections:
-        azure = connections.connect(AzurePlatform.model_validate(document), stop=threading.Event())
+    directory = play(Scene(users=[without_mail]), homes=["workload.example"])
 
-        found = azure.directory.look_up([person("jane@corp.example")])["jane@corp.example"]
+    found = directory.look_up([person("jane@corp.example")])["jane@corp.example"]
 
     assert isinstance(found, Known)
     assert found.object_id == without_mail.id
+
+
+def test_a_platform_may_name_its_own_tenant_as_the_only_home(play: Play, sandbox: Sandbox) -> None:
+    directory = play(Scene(users=[JANE], home={}), homes=[WORKLOAD])
+
+    found = directory.look_up([person("jane@corp.example")])["jane@corp.example"]
+    assert isinstance(found, Known)
+    assert graph_calls(sandbox, "POST", "$batch") == 1
+
+    missing = directory.look_up([person("x", email="x@elsewhere.example")])["x"]
+    assert isinstance(missing, Invitee)
 
 
 # --- invitations -----------------------------------------------------------------------------------------------------

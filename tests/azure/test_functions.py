@@ -195,6 +195,26 @@ def test_a_call_that_waits_ends_when_the_run_is_stopped(serve: Serve, functions:
     assert time.monotonic() - started < 3
 
 
+def test_a_function_that_says_nothing_holds_nobody_up_who_is_stopped(
+    serve: Serve, functions: Make, waiting: Waiting
+) -> None:
+    over = threading.Event()
+
+    def silent(received: Received) -> Reply:
+        over.wait(20)
+        return Reply(200)
+
+    server = serve(silent)
+    threading.Timer(0.3, waiting.stop.set).start()
+    started = time.monotonic()
+
+    with pytest.raises(Canceled):
+        functions(server, seconds=30).call(call_to(server))
+    over.set()
+
+    assert time.monotonic() - started < 10
+
+
 def test_a_connection_that_breaks_is_reported_and_not_tried_again(serve: Serve, functions: Make) -> None:
     server = serve(lambda received: Reply(drop=True))
 

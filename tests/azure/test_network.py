@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ import pytest
 
 from runner.azure.credentials import credential
 from runner.azure.network import Network
+from runner.sandbox.certificates import Certificates
 from tests.azure.conftest import SECRET, cloud_at, principal
 from tests.azure.loopback import TENANT, TOKEN, Loopback, Reply
 
@@ -135,6 +137,27 @@ def test_requests_and_tokens_go_through_the_proxy_by_name(proxied: tuple[Loopbac
 
     assert proxy.asked == ["localhost.example:443"] * 2
     assert all(b"Proxy-Authorization: Basic" in head for head in proxy.heads)
+
+
+def test_a_proxy_that_speaks_tls_is_trusted_by_the_private_authority(certificates: Certificates) -> None:
+    heads: list[bytes] = []
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificates.server_file, certificates.server_key_file)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def refuse() -> None:
+        with suppress(OSError), listener, tls.wrap_socket(listener.accept()[0], server_side=True) as client:
+            heads.append(client.recv(4096))
+            client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    thread = threading.Thread(target=refuse)
+    thread.start()
+    network = Network(proxy=f"https://127.0.0.1:{listener.getsockname()[1]}", ca_file=certificates.ca_file)
+    with network.client(network.tls()) as http, pytest.raises(httpx.ProxyError):
+        http.get("https://graph.example/x")
+    thread.join()
+
+    assert heads[0].startswith(b"CONNECT graph.example:443 ")
 
 
 def test_what_is_excepted_goes_around_the_proxy(proxied: tuple[Loopback, Proxy]) -> None:

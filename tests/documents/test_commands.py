@@ -13,7 +13,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from runner.cli.documents import init, schema, validate
+from runner.cli.documents import KINDS, init, schema, validate
+from runner.documents import fields
 from runner.errors import InputError
 from tests.documents.golden import HERE
 
@@ -68,10 +69,10 @@ def test_validate_says_everything_that_is_wrong_and_ends_with_two() -> None:
 
 
 def test_validate_prints_warnings_and_ends_with_zero() -> None:
-    result = run("validate", str(HERE / "cases" / "warnings.yaml"))
+    result = run("validate", str(HERE / "cases" / "warnings.yaml"), str(HERE / "base.yaml"))
     assert result.exit_code == 0
-    assert result.output.startswith("8 warnings:\n")
-    assert result.output.endswith("5 documents can be used: 1 platform, 2 landing zones, 2 tenants.\n")
+    assert result.output.startswith("9 warnings:\n")
+    assert result.output.endswith("11 documents can be used: 3 platforms, 4 landing zones, 4 tenants.\n")
 
 
 def test_validate_as_json_is_for_programs() -> None:
@@ -94,9 +95,13 @@ def test_many_warnings_are_counted_and_not_all_printed() -> None:
         for number in range(40)
     )
     Path("all.yaml").write_text((HERE / "cases" / "warnings.yaml").read_text() + more)
-    result = run("validate", "all.yaml")
-    assert result.output.startswith("88 warnings:")
-    assert "… and 68 more; --json lists all." in result.output
+    result = run("validate", "all.yaml", str(HERE / "base.yaml"))
+    assert result.output.startswith("89 warnings:")
+    assert "… and 69 more; --json lists all." in result.output
+
+
+def test_the_kinds_on_the_command_line_are_those_there_are() -> None:
+    assert tuple(fields.KINDS) == KINDS
 
 
 def test_schema_prints_one_kind_or_all_of_them() -> None:

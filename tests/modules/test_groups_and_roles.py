@@ -88,6 +88,11 @@ def graph(bench: Bench, method: str, path: str, body: object = None) -> int:
     return bench.azure.drift(method, f"/v1.0{path}", body, tenant=TENANT).status
 
 
+def reference_to_a_person(bench: Bench) -> dict[str, str]:
+    person = bench.azure.world.directories[TENANT].users_having("userPrincipalName", "emergency@workloads.example")[0]
+    return {"@odata.id": f"https://graph.microsoft.com/v1.0/directoryObjects/{person['id']}"}
+
+
 def test_a_group_and_its_role_are_made_in_one_run(given: Bench) -> None:
     assert assignment(given)["principalId"] == group_id(given)
     assert assignment(given)["principalType"] == "Group"
@@ -112,12 +117,16 @@ def test_the_caller_owns_the_group(given: Bench) -> None:
     assert [owner["id"] for owner in owners["value"]] == [CALLER]
 
 
+def test_an_owner_whom_somebody_added_is_shown_and_taken_away(given: Bench) -> None:
+    assert graph(given, "POST", f"/groups/{group_id(given)}/owners/$ref", reference_to_a_person(given)) == 204
+
+    assert given.plan() == {GROUP: "update"}
+    given.apply()
+    assert given.plan() == {}
+
+
 def test_members_are_nobody_s_business_here(given: Bench) -> None:
-    user = given.azure.world.directories[TENANT].users_having("userPrincipalName", "emergency@workloads.example")[0][
-        "id"
-    ]
-    reference = {"@odata.id": f"https://graph.microsoft.com/v1.0/directoryObjects/{user}"}
-    assert graph(given, "POST", f"/groups/{group_id(given)}/members/$ref", reference) == 204
+    assert graph(given, "POST", f"/groups/{group_id(given)}/members/$ref", reference_to_a_person(given)) == 204
 
     assert given.plan() == {}
 

@@ -111,7 +111,7 @@ class TestSchema:
             insert(tables.events).values(run="r1", seq=1, at=NOW, kind=Kind.LOG, data={}),
             insert(tables.events).values(run="r9", seq=1, at=NOW, kind=Kind.LOG, data={}),
             insert(tables.bundles).values(run="r9", tenant="t", sealed=b""),
-            insert(tables.store).values(id=2, schema_version=1, key="", created=NOW),
+            insert(tables.store).values(id=2, schema_version=1, key=""),
         ]
         for statement in wrong:
             with pytest.raises(IntegrityError), store.database.writing() as tx:
