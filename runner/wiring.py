@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,6 +32,7 @@ from runner.store.opening import Store, is_address, open_store, prepare_director
 from runner.store.sealing import Keyring
 
 if TYPE_CHECKING:
+    from runner.azure.connect import Connections
     from runner.azure.network import Network
     from runner.durable import Durable
     from runner.terraform.workspace import Sources
@@ -80,16 +81,21 @@ class Runner:
             yield durable
 
     def connect(self, platform: AzurePlatform, stop: threading.Event) -> AbstractContextManager[Azure]:
-        """The platform's Azure with the platform's own identities, until the block is left."""
-        from runner.azure.connect import connect
+        """The platform's Azure with the platform's own identities."""
+        return nullcontext(self.connections.connect(self.placed_in_cloud(platform), stop=stop))
 
-        found = self.placed_in_cloud(platform)
-        return connect(
-            found,
-            network=self.network,
-            secret=self.secret,
-            stop=stop,
-            allowed_function_hosts=self.settings.function_hosts,
+    @cached_property
+    def connections(self) -> Connections:
+        """Shared by all runs of this process: one pool, one token per identity."""
+        from runner.azure.connect import Connections
+
+        hosts = self.settings.function_hosts
+        return self.stack.enter_context(
+            Connections(
+                network=self.network,
+                secret=self.secret,
+                allowed_function_hosts=hosts if self.sandbox is None else (*hosts, self.sandbox.host),
+            )
         )
 
     def identity(self, platform: AzurePlatform, subscription_id: str) -> Mapping[str, str]:

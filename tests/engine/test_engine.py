@@ -42,8 +42,12 @@ output "hidden" {
 """
 
 
-@pytest.fixture
-def session(tmp_path: Path) -> Session:
+ENGINES = {found.argv: found for found in (engine.discover(None), engine.discover(None, path="/nonexistent"))}
+"""The one on PATH and, where the extra `engine` has one for this machine, that one."""
+
+
+@pytest.fixture(params=ENGINES.values(), ids=lambda found: found.version)
+def session(request: pytest.FixtureRequest, tmp_path: Path) -> Session:
     directory = tmp_path / "terraform"
     for path in (directory, tmp_path / "logs", tmp_path / "home", tmp_path / "tmp"):
         path.mkdir()
@@ -52,7 +56,7 @@ def session(tmp_path: Path) -> Session:
         json.dumps({"secret": "canary-${path.module}"}), encoding="utf-8"
     )
     return Session(
-        engine=engine.discover(None),
+        engine=request.param,
         directory=directory,
         logs=tmp_path / "logs",
         environment=base_environment(tmp_path, None),
