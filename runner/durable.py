@@ -2,7 +2,11 @@
 
 Each process has its own executor id, holds its liveness lock and listens to a queue of its own, so a run is executed by the process
 somebody started it in, with that process's credentials and settings. Only runs of executors whose lock is free are taken over.
-Queues are kept in the database and re-used by number; a queue that is not there yet is noticed by DBOS only after a second.
+Queues are kept in the database and re-used by number; a queue that is not there yet is noticed by DBOS only after a second. What a
+dead process left in one is taken out of it before anybody listens to it again.
+
+The run's row says whose it is, and only the row: a workflow that is begun twice finds there that the run is not its own. Before a
+process is left, everything it has at work comes to rest, for nobody would serve its engines' states any more.
 
 What DBOS keeps is JSON of references: run ids, step names, results of steps (object ids, group ids, statuses). An error inside a step is
 recorded as a failure's words, never as an exception. DBOS's recovery at launch looks for its own executor id, which is new, so
@@ -16,28 +20,29 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import Any, Self
 
-from dbos import DBOS, DBOSConfig, Serializer, SetEnqueueOptions, SetWorkflowID
-from dbos import error as dbos_error
+from dbos import DBOS, DBOSClient, DBOSConfig, Serializer, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy.exc import DatabaseError
 
 from runner.app import recovery
 from runner.app.journal import failure_of
-from runner.app.reconcile import Interrupted, Ports, apply_run, end_badly, plan_run
+from runner.app.reconcile import Interrupted, Ports, apply_run, begin, end_badly, plan_run
 from runner.domain.run import Failure, Run, Status
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed, RunnerError
 from runner.ports import Liveness
 
 # Changes only when the order of steps in a workflow changes. Runs in flight of another version are settled and planned afresh.
 APPLICATION_VERSION = "1"
+_APPLICATION = "landing-zone-runner"
 _LOOK_FOR_CANCEL = 0.3  # seconds
 _POLL = 0.05
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _FAMILIES: dict[str, type[RunnerError]] = {
-    family.family: family for family in (InputError, Refused, EngineFailed, RemoteFailed, Canceled)
+    family.family: family for family in (InputError, Refused, EngineFailed, RemoteFailed, Canceled, Interrupted)
 }
 
 
@@ -64,9 +69,13 @@ class Durable:
         self.ports = ports
         self.liveness = liveness
         self.queue = ""
+        self.taken: set[str] = set()  # runs that were taken over here, and those that continue them
         self._workers = workers
         self._database_url = database_url
         self._stops: dict[str, threading.Event] = {}
+        self._stopping = False
+        self._at_work: set[str] = set()
+        self._rest = threading.Condition()
         self._closing = threading.Event()
         self._stack = ExitStack()
 
@@ -74,9 +83,10 @@ class Durable:
         global _active
         self._stack.enter_context(self.liveness.hold(self.ports.executor))
         self.queue = self._claim_queue()
+        self._clear_queue()
         logging.getLogger("dbos").setLevel(logging.WARNING)
         config: DBOSConfig = {
-            "name": "landing-zone-runner",
+            "name": _APPLICATION,
             "system_database_url": self._database_url,
             "application_version": APPLICATION_VERSION,
             "executor_id": self.ports.executor,
@@ -95,7 +105,6 @@ class Durable:
             polling_interval_sec=_POLL,
             on_conflict="always_update",
         )
-        self._clear_queue()
         _active = self
         watcher = threading.Thread(target=self._watch_for_cancel, name="watch-for-cancel", daemon=True)
         watcher.start()
@@ -103,6 +112,7 @@ class Durable:
 
     def __exit__(self, *_: object) -> None:
         global _active
+        self.rest()
         self._closing.set()
         DBOS.destroy()
         _active = None
@@ -113,17 +123,36 @@ class Durable:
         self._enqueue("plan", run)
 
     def apply(self, run: Run) -> None:
-        """Have the approved run applied."""
-        self._enqueue("apply", run)
+        """Have the approved run applied. It is this process's from here on, or it ends with the reason why it may not be applied.
+
+        Refused when another process was quicker.
+        """
+        begun = begin(run.id, Status.APPLYING, self.ports)
+        if begun.status is not Status.APPLYING:
+            return
+        if begun.executor != self.ports.executor:
+            raise Refused(
+                "Another process executes the run",
+                code="run-executed-elsewhere",
+                detail=f"{begun.executor} began to apply run {run.id} before.",
+                hint=f"lzr run {run.id} --follow",
+            )
+        self._enqueue("apply", begun)
 
     def will_apply(self, run: Run) -> bool:
         """Whether this process applies the approved run by itself, because it continues an interrupted one."""
         return "continues" in run.options and run.executor == self.ports.executor
 
     def stop_all(self) -> None:
-        """Ask every run of this process to stop; each ends in its own time."""
+        """Ask every run of this process to stop, also those that have not begun; each ends in its own time."""
+        self._stopping = True
         for stop in list(self._stops.values()):
             stop.set()
+
+    def rest(self) -> None:
+        """Wait until nothing that was begun in this process is at work any more."""
+        with self._rest:
+            self._rest.wait_for(lambda: not self._at_work)
 
     def take_over(self) -> tuple[Run, ...]:
         """Go on with the runs whose process died; which they are. Each is taken by one process only."""
@@ -133,24 +162,54 @@ class Durable:
                 run.id, dead=run.executor, executor=self.ports.executor, now=self.ports.now()
             ):
                 continue
-            kind = "apply" if run.status is Status.APPLYING else "plan"
-            try:
-                DBOS.resume_workflow(f"{kind}-{run.id}", queue_name=self.queue)
-            except dbos_error.DBOSNonExistentWorkflowError:  # it died between the row and the workflow
-                self._enqueue(kind, run)
+            self._resume("apply" if run.status is Status.APPLYING else "plan", run)
             taken.append(run)
+            self.taken.add(run.id)
         return tuple(taken)
 
     def stop_of(self, run_id: str) -> threading.Event:
-        return self._stops.setdefault(run_id, threading.Event())
+        stop = self._stops.setdefault(run_id, threading.Event())
+        if self._stopping:
+            stop.set()
+        return stop
 
-    def forget(self, run_id: str) -> None:
+    def ended(self, kind: str, run_id: str) -> None:
         self._stops.pop(run_id, None)
+        self._ended(f"{kind}-{run_id}")
 
-    def _enqueue(self, kind: str, run: Run) -> None:
+    def _resume(self, kind: str, run: Run) -> None:
+        """Go on with a dead process's workflow where it stopped; with a new one where there is none to go on with."""
+        name = f"{kind}-{run.id}"
+        found = DBOS.get_workflow_status(name)
+        if found is None:  # the process died between the row and the workflow
+            self._enqueue(kind, run)
+        elif found.status in ("SUCCESS", "ERROR"):
+            self._enqueue(kind, run, suffix=f"-{self.ports.executor}")
+        else:
+            with self._begun(name):
+                DBOS.resume_workflow(name, queue_name=self.queue)
+
+    def _enqueue(self, kind: str, run: Run, *, suffix: str = "") -> None:
         workflow = _plan_workflow if kind == "plan" else _apply_workflow
-        with SetWorkflowID(f"{kind}-{run.id}"), SetEnqueueOptions(queue_partition_key=run.tenant):
+        name = f"{kind}-{run.id}"
+        with self._begun(name), SetWorkflowID(name + suffix), SetEnqueueOptions(queue_partition_key=run.tenant):
             DBOS.enqueue_workflow(self.queue, workflow, run.id)
+
+    @contextmanager
+    def _begun(self, work: str) -> Iterator[None]:
+        """Count the work from before it can end, unless it cannot begin."""
+        with self._rest:
+            self._at_work.add(work)
+        try:
+            yield
+        except BaseException:
+            self._ended(work)
+            raise
+
+    def _ended(self, work: str) -> None:
+        with self._rest:
+            self._at_work.discard(work)
+            self._rest.notify_all()
 
     def _claim_queue(self) -> str:
         """The first queue that no living process listens to; its number is held like an executor's id."""
@@ -166,10 +225,23 @@ class Durable:
         raise AssertionError("count() ends")
 
     def _clear_queue(self) -> None:
-        """What a dead process had begun from this queue would hold its tenants' places in it for ever; `take_over` resumes it."""
-        for found in DBOS.list_workflows(queue_name=self.queue, status="PENDING", load_input=False, load_output=False):
-            if found.executor_id != self.ports.executor:
-                DBOS.cancel_workflow(found.workflow_id)
+        """Take what a dead process left out of the queue: it would begin here by itself, or hold its tenant's place for ever."""
+        client = DBOSClient(
+            system_database_url=self._database_url,
+            application_name=_APPLICATION,
+            serializer=JsonSerializer(),
+            lazy=True,
+            retry_connection_errors=False,
+        )
+        try:
+            left = client.list_workflows(
+                queue_name=self.queue, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
+            )
+            client.cancel_workflows([found.workflow_id for found in left])
+        except DatabaseError:
+            pass  # no process has made its tables yet; where the database is away, launching says so
+        finally:
+            client.destroy()
 
     def _watch_for_cancel(self) -> None:
         while not self._closing.wait(_LOOK_FOR_CANCEL):
@@ -194,12 +266,12 @@ def _plan_workflow(run_id: str) -> str:
         planned = _once(
             "plan", lambda: plan_run(run_id, durable.ports, durable.stop_of(run_id)).model_dump(mode="json")
         )
+        run = Run.model_validate(planned)
+        if run.status is Status.APPROVED and durable.will_apply(run):
+            durable.apply(run)
+        return run.status
     finally:
-        durable.forget(run_id)
-    run = Run.model_validate(planned)
-    if run.status is Status.APPROVED and durable.will_apply(run):
-        durable.apply(run)
-    return run.status
+        durable.ended("plan", run_id)
 
 
 @DBOS.workflow(name="apply_run")
@@ -211,18 +283,23 @@ def _apply_workflow(run_id: str) -> str:
     except Interrupted:
         return _settle(run_id, durable, stop)
     finally:
-        durable.forget(run_id)
+        durable.ended("apply", run_id)
 
 
 def _settle(run_id: str, durable: Durable, stop: threading.Event) -> str:
+    """Bring an interrupted apply to rest and have it continued; the run that continues it is there before this one ends."""
     run = durable.ports.runs.get(run_id)
     try:
-        settled = recovery.settle(run, durable.ports, stop)
+        recovery.settle(run, durable.ports, stop)
         fresh_id: str = _once("continuation", lambda: new_id())
-        durable.plan(recovery.continuation(settled, run_id=fresh_id, ports=durable.ports))
+        fresh = recovery.continuation(run, run_id=fresh_id, ports=durable.ports)
+        ended = recovery.end_interrupted(run, durable.ports)
+        if fresh.executor == durable.ports.executor:
+            durable.taken.add(fresh.id)
+            durable.plan(fresh)
+        return ended.status
     except RunnerError as error:
         return end_badly(run, error, durable.ports).status
-    return settled.status
 
 
 def _once(name: str, action: Callable[[], Any]) -> Any:
@@ -234,7 +311,7 @@ def _once(name: str, action: Callable[[], Any]) -> Any:
             return {"result": action()}
         except BaseException as error:  # noqa: BLE001 - raised again below, outside of what DBOS records
             raised.append(error)
-            return {"failure": failure_of(error).model_dump()}
+            return {"failure": failure_of(error, redact=_durable().ports.redact).model_dump()}
 
     answer: dict[str, Any] = DBOS.run_step({"name": name}, step)
     if raised:

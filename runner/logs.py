@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import structlog
 
@@ -25,7 +25,9 @@ class Redactor:
         """Hide this value from now on."""
         if len(value) < _SHORTEST:
             return
-        forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")}
+        once = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+        twice = {json.dumps(text)[1:-1] for text in once}  # JSON that quotes JSON
+        forms = {value, quote(value, safe=""), quote_plus(value), *once, *twice}
         self._values = tuple(sorted({*self._values, *forms}, key=len, reverse=True))
 
     def __call__(self, text: str) -> str:

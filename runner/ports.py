@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -154,6 +154,9 @@ class Infrastructure(Protocol):
     def settle(self, run: Run, platform: AzurePlatform, *, journal: Journal, stop: threading.Event) -> None:
         """After the runner died in an apply: let the engine end, take in the state it could not write, release the lock."""
 
+    def may_work_elsewhere(self, run: Run) -> bool:
+        """Whether the run's engine may still be at work on another machine, where this process can neither see nor end it."""
+
     def discard(self, run: Run) -> None:
         """Remove the run's workspace from disk."""
 
@@ -269,7 +272,7 @@ class Attempt:
     run: str
     number: int
     username: str
-    password: str
+    password: str = field(repr=False)
 
 
 class States(Protocol):

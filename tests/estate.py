@@ -12,11 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import psutil
@@ -26,6 +27,7 @@ import yaml
 from runner.domain.run import Run, Status
 from runner.sandbox.azure.server import Sandbox
 from runner.sandbox.azure.world import LoggedCall
+from runner.sandbox.provider.mirror import install
 from runner.store.opening import Store, is_address, open_store
 from runner.store.sealing import Keyring
 
@@ -77,9 +79,11 @@ class Estate:
 
     def lzr(self, *arguments: object, code: int | None = 0, **settings: object) -> Ran:
         """Run `lzr` to its end; it has to end with `code` (None: with any). `settings` are further variables."""
-        return self.ended(self.start(*arguments, **settings), code=code)
+        return self.ended(self.start(*arguments, settings=settings), code=code)
 
-    def start(self, *arguments: object, module: str = "runner", **settings: object) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: object, module: str = "runner", settings: Mapping[str, object] = MappingProxyType({})
+    ) -> subprocess.Popen[str]:
         """Start `lzr` (or another module) and let it go on; `ended` waits for it."""
         process = subprocess.Popen(
             [sys.executable, "-m", module, *map(str, arguments)],
@@ -225,6 +229,7 @@ def opened_estate(
         "LZR_STORE": store,
         "LZR_STORE_KEY_FILE": str(directory / "key"),
         "LZR_WORK_DIR": str(directory / "work"),
+        "LZR_MIRROR": str(install(certificates / "stand-ins")),
         "LZ_CLIENT_SECRET": SECRET,
     }
     if not is_address(store):

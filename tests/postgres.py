@@ -9,23 +9,35 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import psycopg
 import pytest
 
+_SURROUNDINGS: dict[str, Any] = {"env": {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}, "cwd": "/"}
+_QUICK = ("fsync=off", "full_page_writes=off", "max_connections=200", "shared_buffers=16MB")
+# a line means stop; the end of the pipe means that pytest is gone, however it went, so nobody else would tidy up
+_WATCHED = (
+    'place=$1; shift; "$@" & server=$!; read _; gone=$?; kill -QUIT $server; wait; [ $gone = 0 ] || rm -rf "$place"'
+)
 
-@dataclass(frozen=True)
+
 class Postgres:
-    """A running server. `socket` is the directory it listens in; it has no port on the network."""
+    """A running server. It listens on a socket in its own directory, has no port, and ends with the process that started it."""
 
-    socket: Path
-    data: Path
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._data = place / "data"
+        self._server: subprocess.Popen[bytes] | None = None
+        initdb = [_binary("initdb"), "-D", str(self._data), "-U", "lzr", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run(_as_its_user(*initdb), check=True, **_SURROUNDINGS, stdout=subprocess.DEVNULL, timeout=60)
 
     def url(self, database: str) -> str:
-        return f"postgresql://lzr@/{database}?host={self.socket}"
+        return f"postgresql://lzr@/{database}?host={self._place}"
 
     def run(self, statement: str, *, database: str = "postgres") -> list[tuple[object, ...]]:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
@@ -33,18 +45,32 @@ class Postgres:
             return cursor.fetchall() if cursor.description else []
 
     def restart(self) -> None:
-        self._ctl("restart", "-m", "immediate")
+        self.stop()
+        self.start()
 
     def start(self) -> None:
-        quick = "-c fsync=off -c full_page_writes=off -c max_connections=200 -c shared_buffers=16MB"
-        place = f"-c listen_addresses='' -c unix_socket_directories={self.socket}"
-        self._ctl("start", "-l", str(self.data / "server.log"), "-o", f"{place} {quick}")
+        chosen = (*_QUICK, "listen_addresses=", f"unix_socket_directories={self._place}")
+        server = [_binary("postgres"), "-D", str(self._data), *(word for each in chosen for word in ("-c", each))]
+        command = _as_its_user("sh", "-c", _WATCHED, "sh", str(self._place), *server)
+        with (self._place / "log").open("ab") as log:
+            self._server = subprocess.Popen(command, **_SURROUNDINGS, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        deadline, pause = time.monotonic() + 60, Event()
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise TimeoutError((self._place / "log").read_text())
+            pause.wait(0.02)
 
     def stop(self) -> None:
-        self._ctl("stop", "-m", "immediate")
+        if self._server is not None:
+            self._server.communicate(b"stop\n", timeout=60)
+            self._server = None
 
-    def _ctl(self, *arguments: str) -> None:
-        _as_its_user(_binary("pg_ctl"), "-D", str(self.data), "-w", *arguments)
+    def _answers(self) -> bool:
+        try:
+            self.run("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +79,8 @@ def postgres() -> Iterator[Postgres]:
     place = Path(tempfile.mkdtemp(prefix="pg"))  # short: a socket's path has at most 107 characters
     if os.geteuid() == 0:
         shutil.chown(place, "nobody")
-    server = Postgres(socket=place, data=place / "data")
     try:
-        _as_its_user(_binary("initdb"), "-D", str(server.data), "-U", "lzr", "-A", "trust", "-E", "UTF8", "--no-sync")
+        server = Postgres(place)
         server.start()
         yield server
         server.stop()
@@ -82,17 +107,15 @@ def postgres_database(postgres: Postgres, _database: str) -> str:
     return postgres.url(_database)
 
 
-def _as_its_user(*command: str) -> None:
+def _as_its_user(*command: str) -> list[str]:
     """PostgreSQL refuses to run as root."""
-    prefix = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups") if os.geteuid() == 0 else ()
-    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-    # the server keeps what it inherits open for as long as it runs, so its output is not a pipe
-    subprocess.run([*prefix, *command], check=True, env=environment, cwd="/", stdout=subprocess.DEVNULL, timeout=60)
+    other = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+    return [*other, *command]
 
 
 def _binary(name: str) -> str:
     debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    found = shutil.which(name) or (str(debian[-1]) if debian else None)
+    found = (str(debian[-1]) if debian else None) or shutil.which(name)
     if found is None:
         raise FileNotFoundError(f"{name} is needed: install PostgreSQL")
     return found

@@ -1,4 +1,8 @@
-"""Which things that a plan would create exist already, and how they are taken into the state instead."""
+"""Which things that a plan would create exist already, and how they are taken into the state instead.
+
+Only where an apply of the tenant did not come to its end may something of the tenant's exist that no state knows: the engine was
+killed with a creation in flight, or Azure made it and answered with an error. Elsewhere what exists already is somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,25 @@ import re
 from collections.abc import Sequence
 
 from runner.domain.configuration import Import
+from runner.domain.events import Kind
 from runner.domain.plan import UNKNOWN, Action, ResourceChange
-from runner.ports import Azure
+from runner.domain.run import Run, Status
+from runner.ports import Azure, Runs
 
 _GROUP = "azuread_group_without_members"
+_TRIED = (Status.APPLIED, Status.UNCHANGED, Status.FAILED, Status.CANCELED, Status.INTERRUPTED)
+_LOOKED_AT = 50  # ended runs; who let so many fail without one apply among them has no creation in flight any more
+
+
+def is_due(run: Run, runs: Runs) -> bool:
+    """Whether the engine of an earlier apply began and did not finish, and none of the tenant's runs came to a good end since."""
+    for earlier in runs.find(tenant=run.tenant, statuses=_TRIED, limit=_LOOKED_AT):
+        if earlier.status in (Status.APPLIED, Status.UNCHANGED):
+            return False
+        told = [event.kind for event in runs.events(earlier.id) if event.data.get("what") == "terraform"]
+        if Kind.INTENT in told:
+            return Kind.DONE not in told
+    return False
 
 
 def existing(changes: Sequence[ResourceChange], azure: Azure) -> tuple[Import, ...]:

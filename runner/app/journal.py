@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +36,7 @@ class RunJournal:
         try:
             yield notes.append
         except BaseException as error:
-            failure = failure_of(error, step=name)
+            failure = failure_of(error, redact=self.redact, step=name)
             self._append(Kind.STEP_FAILED, name=name, seconds=_seconds(started), **failure.model_dump(exclude={"step"}))
             raise
         else:
@@ -72,15 +71,32 @@ class RunJournal:
         self._append(Kind.OUTPUT, name=name, value=value)
 
     def _append(self, kind: Kind, **data: Any) -> None:
-        clean: dict[str, Any] = json.loads(self.redact(json.dumps(data, ensure_ascii=False, default=str)))
-        self.runs.append(self.run, kind, clean, now=self.now())
+        self.runs.append(self.run, kind, _clean(data, self.redact), now=self.now())
 
 
-def failure_of(error: BaseException, *, step: str = "") -> Failure:
-    """What is recorded about an error. Of a bug only that it is one: its text may hold anything."""
+def _clean(value: Any, redact: Callable[[str], str]) -> Any:
+    """`value` with every text in it redacted, keys included."""
+    match value:
+        case dict():
+            return {redact(str(key)): _clean(part, redact) for key, part in value.items()}
+        case list() | tuple():
+            return [_clean(part, redact) for part in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return redact(str(value))
+
+
+def failure_of(error: BaseException, *, redact: Callable[[str], str], step: str = "") -> Failure:
+    """What is recorded about an error, redacted: it may quote an answer that quotes what was sent. Of a bug only that it is one."""
     if isinstance(error, RunnerError):
         return Failure(
-            family=error.family, code=error.code, summary=error.summary, detail=error.detail, hint=error.hint, step=step
+            family=error.family,
+            code=error.code,
+            summary=error.summary,
+            detail=redact(error.detail),
+            hint=redact(error.hint),
+            step=step,
         )
     return Failure(
         family="internal-error",

@@ -36,7 +36,7 @@ from runner.domain.invocation import invocation
 from runner.domain.plan import Action, Plan
 from runner.domain.platform import AzurePlatform
 from runner.domain.review import Contents, Facts, Review
-from runner.domain.run import NEXT, Behavior, Failure, Run, Status
+from runner.domain.run import Behavior, Failure, Run, Status
 from runner.errors import Canceled, InputError, Refused, RemoteFailed, RunnerError
 from runner.ports import Approval, Azure, Bundles, Infrastructure, Planned, ResourceManager, Runs
 
@@ -66,11 +66,13 @@ class Ports:
 class Interrupted(RunnerError):
     """An apply of this run began and its end is not known."""
 
+    family = "interrupted"
+
 
 def plan_run(run_id: str, ports: Ports, stop: threading.Event) -> Run:
     """Plan a pending run and leave it where somebody can decide, or in an end status. Raises nothing but bugs of the store."""
-    run = _begin(run_id, Status.PLANNING, ports)
-    if run.status is not Status.PLANNING:
+    run = begin(run_id, Status.PLANNING, ports)
+    if run.status is not Status.PLANNING or run.executor != ports.executor:
         return run
     journal = ports.journal(run_id)
     try:
@@ -83,8 +85,8 @@ def plan_run(run_id: str, ports: Ports, stop: threading.Event) -> Run:
 
 def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> Run:
     """Apply an approved run, or go on with one whose process died. Raises Interrupted when that takes a fresh plan."""
-    run = _begin(run_id, Status.APPLYING, ports)
-    if run.status is not Status.APPLYING:
+    run = begin(run_id, Status.APPLYING, ports)
+    if run.status is not Status.APPLYING or run.executor != ports.executor:
         return run
     journal = ports.journal(run_id)
     try:
@@ -110,13 +112,17 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
         return end_badly(run, error, ports)
 
 
-def _begin(run_id: str, status: Status, ports: Ports) -> Run:
-    """The run at work; or as it is, when it has ended meanwhile or may not begin (then it fails with the reason)."""
+def begin(run_id: str, status: Status, ports: Ports) -> Run:
+    """The run at work in this process; or as it is, where it has ended meanwhile or another process has it. One that waits for its
+    turn and may not begin fails with the reason."""
+    run = ports.runs.get(run_id)
+    if run.status is status and run.executor == ports.executor:
+        return run
     try:
         return ports.runs.move(run_id, status, now=ports.now(), executor=ports.executor)
     except Refused as refused:
         run = ports.runs.get(run_id)
-        return end_badly(run, refused, ports) if Status.FAILED in NEXT.get(run.status, ()) else run
+        return end_badly(run, refused, ports) if run.status in (Status.PENDING, Status.APPROVED) else run
 
 
 def review_of(run: Run, ports: Ports) -> Review:
@@ -197,9 +203,9 @@ def _plan_infrastructure(
     journal: RunJournal,
     stop: threading.Event,
 ) -> tuple[Configuration, Planned]:
-    """Plan; where the run continues an interrupted one, plan again with imports of what that one left behind."""
+    """Plan; where an earlier apply did not come to its end, plan again with imports of what it left behind."""
     planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
-    if "continues" not in run.options:
+    if not adoption.is_due(run, ports.runs):
         return configuration, planned
     with journal.step("look for what was being created") as note:
         imports = adoption.existing(planned.plan.changes, azure)
@@ -310,6 +316,8 @@ def _decide(run: Run, made: Review, ports: Ports) -> Run:
 def _check_nothing_moved(
     run: Run, configuration: Configuration, made: Review, ports: Ports, journal: RunJournal
 ) -> None:
+    if journal.intended("terraform"):
+        return  # the engine began, so it was checked, and the state may have moved by this very run
     with journal.step("check the approval"):
         approvals = ports.runs.approvals(run.id)
         if not approvals or approvals[-1].digest != made.digest or made.digest != run.digest:
@@ -354,6 +362,7 @@ def _apply_terraform(
         )
     if not made.changes:
         return {}
+    _raise_if_stopped(stop)
     journal.intent("terraform")
     outputs = ports.infrastructure.apply(run, placed.platform, configuration, journal=journal, stop=stop)
     journal.done("terraform", outputs)
@@ -430,22 +439,36 @@ def _call_function(made: Review, azure: Azure, journal: RunJournal) -> None:
 def _finish(run: Run, made: Review, ports: Ports) -> Run:
     if made.function is not None:
         ports.runs.keep_approved_invocation(run.tenant, made.function.invocation.model_dump(mode="json"))
+    ended = ports.runs.move(
+        run.id,
+        Status.UNCHANGED if made.nothing_changes else Status.APPLIED,
+        now=ports.now(),
+        executor=ports.executor,
+    )
     ports.bundles.discard(run.id)
     ports.infrastructure.discard(run)
-    return ports.runs.move(run.id, Status.UNCHANGED if made.nothing_changes else Status.APPLIED, now=ports.now())
+    return ended
 
 
 def end_badly(run: Run, error: BaseException, ports: Ports) -> Run:
-    """The end of a run that did not succeed: status and failure by the error's family; a bug is logged with its traceback."""
+    """The end of a run that did not succeed: status and failure by the error's family; a bug is logged with its traceback.
+
+    The run as it is, where it has ended otherwise meanwhile or another process has taken it over.
+    """
     failed = [event.data["name"] for event in ports.runs.events(run.id) if event.kind is Kind.STEP_FAILED]
-    failure = failure_of(error, step=failed[-1] if failed else "")
+    failure = failure_of(error, redact=ports.redact, step=failed[-1] if failed else "")
     if failure.family == "internal-error":
         log.error("run_failed", run=run.id, tenant=run.tenant, exc_info=error)
-    status = Status.FAILED
-    if isinstance(error, Canceled):
-        status = Status.CANCELED
-    ports.infrastructure.discard(run)
-    ended = ports.runs.move(run.id, status, now=ports.now(), failure=with_hint(failure, run))
+    status = Status.CANCELED if isinstance(error, Canceled) else Status.FAILED
+    try:
+        ended = ports.runs.move(
+            run.id, status, now=ports.now(), failure=with_hint(failure, run), executor=ports.executor
+        )
+    except Refused as refused:
+        log.warning("run_ended_elsewhere", run=run.id, tenant=run.tenant, reason=refused.code)
+        ended = ports.runs.get(run.id)
+    else:
+        ports.infrastructure.discard(run)
     if not isinstance(error, Exception):
         raise error
     return ended
@@ -457,4 +480,4 @@ def with_hint(failure: Failure, run: Run) -> Failure:
 
 def _raise_if_stopped(stop: threading.Event) -> None:
     if stop.is_set():
-        raise Canceled(detail="Canceled between two access changes; those already made stay.")
+        raise Canceled(detail="Canceled between two steps; what was done before stays.")

@@ -11,29 +11,33 @@ import threading
 
 from runner.app.reconcile import Ports, placed_of
 from runner.domain.run import EXECUTING, Run, Status
+from runner.errors import Canceled
 from runner.ports import Liveness
 
 
 def orphans(ports: Ports, liveness: Liveness) -> tuple[Run, ...]:
-    """Runs at work, or about to be, in a process that is gone."""
-    found = ports.runs.find(statuses=(*EXECUTING, Status.PENDING), limit=1000)
-    gone = set(
-        liveness.dead(sorted({run.executor for run in found if run.executor and run.executor != ports.executor}))
-    )
-    return tuple(run for run in found if run.executor in gone)
+    """Runs at work, or about to be, in a process that is gone; oldest first.
+
+    One whose engine may still work on another machine is left alone, until somebody asks to cancel it.
+    """
+    found = ports.runs.find(statuses=(*EXECUTING, Status.PENDING), limit=1000)[::-1]
+    others = sorted({run.executor for run in found if run.executor and run.executor != ports.executor})
+    gone = set(liveness.dead(others))
+    return tuple(run for run in found if run.executor in gone and not _out_of_sight(run, ports))
 
 
-def settle(run: Run, ports: Ports, stop: threading.Event) -> Run:
-    """Bring an interrupted apply to rest. The run ends as interrupted; `continuation` says what has to be planned next."""
-    journal = ports.journal(run.id)
-    ports.infrastructure.settle(run, placed_of(run).platform, journal=journal, stop=stop)
-    ports.bundles.discard(run.id)
-    ports.infrastructure.discard(run)
-    return ports.runs.move(run.id, Status.INTERRUPTED, now=ports.now())
+def settle(run: Run, ports: Ports, stop: threading.Event) -> None:
+    """Bring an interrupted apply to rest. Raises Canceled where somebody wants the run to end with that."""
+    ports.infrastructure.settle(run, placed_of(run).platform, journal=ports.journal(run.id), stop=stop)
+    if stop.is_set():
+        raise Canceled(detail="It had been interrupted; the engine is at rest and its state is taken in.")
 
 
 def continuation(run: Run, *, run_id: str, ports: Ports) -> Run:
-    """A pending run that finishes an interrupted one, from the same documents."""
+    """The pending run that finishes an interrupted one, from the same documents; made once, however often this is asked for."""
+    for known in ports.runs.find(tenant=run.tenant, statuses=(Status.PENDING,)):
+        if known.options.get("continues") == run.id:
+            return known
     now = ports.now()
     return ports.runs.create(
         run.model_copy(
@@ -43,7 +47,7 @@ def continuation(run: Run, *, run_id: str, ports: Ports) -> Run:
                 "created": now,
                 "updated": now,
                 "reason": f"continues {run.id}",
-                "options": {**run.options, "continues": run.id},
+                "options": {**{k: v for k, v in run.options.items() if k != "imports"}, "continues": run.id},
                 "executor": ports.executor,
                 "digest": "",
                 "failure": None,
@@ -51,4 +55,27 @@ def continuation(run: Run, *, run_id: str, ports: Ports) -> Run:
                 "warnings": 0,
             }
         )
+    )
+
+
+def heir_of(run: Run, ports: Ports) -> Run:
+    """The newest run that continues this one, however often it was interrupted; itself where none does."""
+    for younger in ports.runs.find(tenant=run.tenant)[::-1]:
+        if younger.options.get("continues") == run.id:
+            run = younger
+    return run
+
+
+def end_interrupted(run: Run, ports: Ports) -> Run:
+    """End a settled run whose continuation is there."""
+    ports.bundles.discard(run.id)
+    ports.infrastructure.discard(run)
+    return ports.runs.move(run.id, Status.INTERRUPTED, now=ports.now(), executor=ports.executor)
+
+
+def _out_of_sight(run: Run, ports: Ports) -> bool:
+    return (
+        run.status is Status.APPLYING
+        and ports.infrastructure.may_work_elsewhere(run)
+        and not ports.runs.cancel_requested(run.id)
     )

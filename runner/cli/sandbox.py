@@ -182,7 +182,7 @@ def _tenant(tenant: Json) -> Iterator[str]:
         members = ", ".join(_plain(member["name"]) for member in group["members"]) or "nobody"
         yield f"  group {_plain(group['displayName'])}: {members}{_by(group)}"
     for invitation in tenant["invitations"]:
-        sent = "by mail" if invitation["mail_sent"] else "without mail"
+        sent = "by mail" if invitation["mailSent"] else "without mail"
         yield f"  invited {_plain(invitation['mail'])} {sent}, by {_plain(invitation['by'])}"
 
 

@@ -114,11 +114,14 @@ def apply(run_id: str, as_json: bool) -> int:
     Example:
       lzr apply "$(lzr runs --status approved --json | jq -r '.[0].id')"
     """
+    from runner.app import recovery
     from runner.cli import progress
     from runner.domain.run import Status
 
     with opened() as runner, _working(runner) as durable:
-        run = runner.ports.runs.get(run_id)
+        run = recovery.heir_of(runner.ports.runs.get(run_id), runner.ports)
+        if run.id in durable.taken:  # it was being applied when its process died, and has come to rest by now
+            return report(runner, [run], as_json=as_json)
         if run.status is not Status.APPROVED:
             hint = f"lzr approve {run.id}" if run.status is Status.WAITING else f"lzr run {run.id}"
             raise Refused(
@@ -139,7 +142,8 @@ def _working(runner: Runner) -> Iterator[Durable]:
             click.echo("\nStopping; the engine saves its state first. Once more to leave it at that.", err=True)
             durable.stop_all()
             runner.stopping.set()
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for each in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(each, signal.SIG_DFL)  # the engine outlives this process; the next one goes on from there
 
         before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -147,6 +151,7 @@ def _working(runner: Runner) -> Iterator[Durable]:
             _settle(runner, durable)
             yield durable
         finally:
+            durable.rest()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -165,7 +170,8 @@ def _settle(runner: Runner, durable: Durable) -> None:
     while left:
         for ended in _follow(runner, left, through=at_work, quiet=False):
             if ended.status is not Status.INTERRUPTED:
-                print_lines(words.result(ended, None, None))
+                for line in words.result(ended, None, None):
+                    click.echo(line, err=True)
         open_ones = runner.ports.runs.find(statuses=tuple(at_work), limit=1000)
         left = [run for run in open_ones if durable.will_apply(run)]
 

@@ -245,8 +245,10 @@ Decision = Literal["person", "policy"]
 
 
 def decision(rules: ApprovalRules, review: Review) -> Decision:
-    """Who decides: a person, or the zone's policy at once. A tenant that leaves, and contents that go, always ask a person."""
-    if review.contents or review.behavior is Behavior.DESTROY:
+    """Who decides: a person, or the zone's policy at once. A tenant that leaves, contents that go, and things that exist already
+    and would be taken in always ask a person."""
+    takes_in = any(change.importing is not None for change in review.changes)
+    if review.contents or takes_in or review.behavior is Behavior.DESTROY:
         return "person"
     if rules.policy == "never" or (rules.policy == "when-destructive" and not review.destructive):
         return "policy"

@@ -85,10 +85,7 @@ class EngineProcess(Frozen):
 
 
 class Run(Frozen):
-    """One attempt. `source` is the path the documents came from; `snapshot` the documents as they were read (no secrets in them).
-
-    `attempt` counts the credentials given out for the tenant's state: a write with an older one is refused.
-    """
+    """One attempt. `source` is where the documents came from; `snapshot` the documents as they were read (no secrets in them)."""
 
     id: str
     tenant: str

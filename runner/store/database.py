@@ -247,7 +247,8 @@ def _explanation(error: DBAPIError) -> RunnerError | None:
         return _of_sqlite(cause)
     state = getattr(cause, "sqlstate", None)
     if state is None and (error.connection_invalidated or _is_operational(cause)):
-        return _unreachable(f"The connection to PostgreSQL cannot be made or was lost: {cause}.", temporary=True)
+        said = " ".join(str(cause).split())  # of where and why; libpq never repeats the password
+        return _unreachable(f"The connection to PostgreSQL cannot be made or was lost: {said}.", temporary=True)
     return _of_postgres(state or "")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, func, select, text, update
 from sqlalchemy.engine import Row
 
 from runner.errors import Refused
@@ -107,6 +107,7 @@ def _reseal(database: Database, sealed: Sealed, key: str) -> int:
     total = 0
     while True:
         with database.writing() as tx:
+            _refuse_other_rotation(tx, key)
             batch = select(sealed.table).where(_other_key(sealed, key)).limit(_BATCH).with_for_update()
             rows = tx.execute(batch).all()
             for row in rows:
@@ -117,6 +118,18 @@ def _reseal(database: Database, sealed: Sealed, key: str) -> int:
         if not rows:
             return total
         total += len(rows)
+
+
+def _refuse_other_rotation(tx: Connection, key: str) -> None:
+    """On several machines, each with a key file of its own, two rotations would undo each other's work for ever."""
+    current = tx.execute(select(store.c.key)).scalar_one()
+    if current != key:
+        raise Refused(
+            "The key is being rotated already",
+            code="store-rotation-under-way",
+            detail=f"Another process rotates to {current}; this one was rotating to {key}.",
+            hint="Wait for it to end, give every machine the same keys, then rotate once more.",
+        )
 
 
 def _other_key(sealed: Sealed, key: str) -> ColumnElement[bool]:

@@ -1,5 +1,9 @@
 """One tenant's Terraform runs: workspace, engine, state credential and sealed bundle put together.
 
+The run that executes is the only one of its tenant, so a lock it finds was left by an engine that was killed, and is released. An
+engine is found again by an environment variable that names its run's directory: a number and a start time may not have been
+written down yet, and the start time that a system tells moves with its clock.
+
 A plan is bound to its tenant twice: the bundle is sealed for it, and the engine's credential opens that tenant's state only. (With an
 empty `backend "http" {}` a plan made for one tenant would go silently into another's state: observed.)
 """
@@ -24,13 +28,14 @@ from runner.domain.platform import AzurePlatform
 from runner.domain.review import BundleFacts
 from runner.domain.run import EngineProcess, Run
 from runner.domain.state import LocalBackend, ManagedBackend
-from runner.errors import EngineFailed, Refused
+from runner.errors import EngineFailed, Refused, RemoteFailed
 from runner.ports import Bundles, Journal, Planned, Runs, States
 from runner.terraform import engine, process, workspace
 from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
 from runner.terraform.state_service import StateService
 
 _FACTS = "facts.json"
+_CLI_CONFIGURATION = "TF_CLI_CONFIG_FILE"
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,14 @@ class Terraform:
     ) -> Planned:
         directory = self._terraform_directory(run)
         if directory.exists():
+            process.end_all_with(*self._mark(run))  # of a runner that died; a plan changes nothing
             workspace.remove(directory, below=self.directory)
-        with journal.step("write the configuration"):
+        with self._step(journal, "write the configuration"):
             digest = workspace.write(configuration, directory, self.sources)
         with self._session(run, platform, configuration, journal, stop) as session:
-            with journal.step("initialise"):
+            with self._step(journal, "initialise"):
                 engine.init(session, backend=_backend_arguments(configuration))
-            with journal.step("plan") as note:
+            with self._step(journal, "plan") as note:
                 engine.plan(session)
                 plan = plan_domain.read(engine.show(session))
                 note(_counts(plan))
@@ -97,8 +103,9 @@ class Terraform:
         moved: list[str] = []
         probe = self._run_directory(run) / "probe"
         try:
-            if workspace.write(configuration, probe, self.sources) != bundle.configuration:
-                moved.append("the configuration")
+            with self._on_disk():
+                if workspace.write(configuration, probe, self.sources) != bundle.configuration:
+                    moved.append("the configuration")
         finally:
             workspace.remove(probe, below=self.directory)
         if (self.engine.name, self.engine.version) != (bundle.engine, bundle.engine_version):
@@ -111,31 +118,32 @@ class Terraform:
         self, run: Run, platform: AzurePlatform, configuration: Configuration, *, journal: Journal, stop: Event
     ) -> dict[str, Any]:
         directory = self._terraform_directory(run)
-        with journal.step("restore the plan"):
+        self.runs.note(run.id, engine=process.about_to_start(self.now()))
+        with self._step(journal, "restore the plan"):
             workspace.unpack(self.bundles.open(run.id, run.tenant), directory)
             self._expect_its_own(directory, run)
         try:
             with self._session(run, platform, configuration, journal, stop) as session:
                 if not (directory / ".terraform").exists():
-                    with journal.step("initialise"):
+                    with self._step(journal, "initialise"):
                         engine.init(session, backend=_backend_arguments(configuration), readonly_lock=True)
-                with journal.step("apply"):
+                with self._step(journal, "apply"):
                     return engine.apply(session)
         finally:
             (directory / PLAN_FILE).unlink(missing_ok=True)
             self._take_in_errored_state(run, configuration.backend, journal)
 
     def settle(self, run: Run, platform: AzurePlatform, *, journal: Journal, stop: Event) -> None:
-        with journal.step("wait for the engine") as note:
-            if run.engine is None:
-                note("none was started")
-            elif process.outlive(run.engine, patience=self.limits.apply, grace=self.limits.grace, stop=stop):
-                note("it has ended")
-            else:
-                note("it was ended")
-        with journal.step("take in the state"):
+        with self._step(journal, "wait for the engine") as note:
+            note(self._let_engine_end(run, stop))
+        with self._step(journal, "take in the state"):
             self._take_in_errored_state(run, platform.spec.state_backend, journal)
-            self.states.unlock(run.tenant, None)
+            self._release_lock(run.tenant, journal)
+
+    def may_work_elsewhere(self, run: Run) -> bool:
+        if run.engine is None or not process.is_elsewhere(run.engine):
+            return False
+        return self.now().timestamp() < run.engine.started + self.limits.apply.total_seconds()
 
     def discard(self, run: Run) -> None:
         if (self._terraform_directory(run) / "errored.tfstate").exists():
@@ -158,6 +166,7 @@ class Terraform:
             attempt = self.states.open_attempt(run.tenant, run.id, now=self.now())
             self.redact_also(attempt.password)
             state = self.service.environment(attempt)
+            self._release_lock(run.tenant, journal)
         identity = self.identity(platform, str(configuration.inputs["subscription_id"]))
 
         def started(found: EngineProcess) -> None:
@@ -177,8 +186,50 @@ class Terraform:
         finally:
             if attempt is not None:
                 self.states.close_attempt(attempt)
+                self._release_lock(run.tenant, journal)
             for file in logs.iterdir():
                 file.unlink()
+
+    @contextmanager
+    def _step(self, journal: Journal, name: str) -> Iterator[Callable[[str], None]]:
+        with journal.step(name) as note, self._on_disk():
+            yield note
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        """A full disk, or one that may not be written, is no bug."""
+        try:
+            yield
+        except OSError as error:
+            raise RemoteFailed(
+                "The work directory cannot be used",
+                code="work-directory-unusable",
+                detail=f"{error.filename or self.directory}: {error.strerror or type(error).__name__}.",
+                hint="Make room, look who may write there, or name another directory with LZR_WORK_DIR.",
+            ) from error
+
+    def _mark(self, run: Run) -> tuple[str, str]:
+        """By which the run's engines and their plugins are known from all other processes."""
+        return _CLI_CONFIGURATION, str(_cli_configuration(self._run_directory(run)))
+
+    def _let_engine_end(self, run: Run, stop: Event) -> str:
+        """Wait for the engine; what is left then, plugins that outlived theirs included, is ended."""
+        noted = [run.engine] if run.engine is not None else []
+        engines = [one for one in (*noted, *process.found_with(*self._mark(run))) if process.leads(one)]
+        at_work = [one for one in engines if process.still_runs(one)]
+        by_itself = all(
+            process.outlive(one, patience=self.limits.apply, grace=self.limits.grace, stop=stop) for one in at_work
+        )
+        killed = process.end_all_with(*self._mark(run))
+        if not by_itself or killed:
+            return "it was ended"
+        return "it has ended" if at_work else "none is at work"
+
+    def _release_lock(self, tenant: str, journal: Journal) -> None:
+        """Release the lock of an engine that is gone, whoever it belonged to."""
+        left = self.states.holder(tenant)
+        if left is not None and self.states.unlock(tenant, left.id):
+            journal.log("warn", f"Released the lock that an engine of run {left.run} left behind ({left.operation}).")
 
     def _state(self, configuration: Configuration) -> tuple[str, int]:
         """Lineage and serial of the tenant's state; ("", 0) when there is none."""
@@ -215,16 +266,15 @@ class Terraform:
         file = self._terraform_directory(run) / "errored.tfstate"
         if not file.exists() or not isinstance(backend, ManagedBackend):
             return
+        content = file.read_bytes()
+        if hashlib.sha256(content).hexdigest() in {version.sha256 for version in self.states.versions(run.tenant)}:
+            file.unlink()  # it had been handed in after all
+            return
         try:
-            version = self.states.take_in(run.tenant, file.read_bytes(), by=f"run {run.id}", now=self.now())
+            version = self.states.take_in(run.tenant, content, by=f"run {run.id}", now=self.now())
             journal.log("warn", f"Took in the state that the engine could not hand in (serial {version.serial})")
             file.unlink()
         except Refused as refused:
-            current = self.states.current(run.tenant)
-            content = json.loads(file.read_bytes())
-            if current and current[0].lineage == content["lineage"] and current[0].serial >= content["serial"]:
-                file.unlink()  # it had been handed in after all
-                return
             raise EngineFailed(
                 "A state could not be taken in",
                 code="errored-state-refused",
@@ -239,9 +289,13 @@ class Terraform:
         return self._run_directory(run) / "terraform"
 
 
+def _cli_configuration(root: Path) -> Path:
+    return root / "cli.tfrc"
+
+
 def base_environment(root: Path, mirror: Path | None) -> dict[str, str]:
     """The engine's environment before sign-in and state: nothing is inherited but PATH (for git, az and the shim's Python)."""
-    configuration = root / "cli.tfrc"
+    configuration = _cli_configuration(root)
     content = "disable_checkpoint = true\n"
     if mirror is not None:
         content += (
@@ -253,7 +307,7 @@ def base_environment(root: Path, mirror: Path | None) -> dict[str, str]:
         "HOME": str(root / "home"),  # not the user's: plugins and credentials of ~/.terraform.d would be found there
         "TMPDIR": str(root / "tmp"),
         "LANG": "C.UTF-8",
-        "TF_CLI_CONFIG_FILE": str(configuration),
+        _CLI_CONFIGURATION: str(configuration),
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
         "CHECKPOINT_DISABLE": "1",

@@ -13,7 +13,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from threading import Event, Thread
@@ -103,13 +103,23 @@ def started_at(pid: int) -> float:
 
 def still_runs(process: EngineProcess) -> bool:
     """Whether that very process still runs on this machine: same number, same start time, and no zombie."""
-    if process.host != socket.gethostname() or not process.started:
+    if is_elsewhere(process) or not process.started or not process.pid:
         return False
     try:
         found = psutil.Process(process.pid)
         return abs(found.create_time() - process.started) < 1 and found.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def about_to_start(now: datetime) -> EngineProcess:
+    """What is noted before an engine is started: the machine it will be on, should nobody live to note more."""
+    return EngineProcess(pid=0, started=now.timestamp(), host=socket.gethostname())
+
+
+def is_elsewhere(process: EngineProcess) -> bool:
+    """Whether it was started on another machine, where nobody here sees it."""
+    return process.host != socket.gethostname()
 
 
 def outlive(process: EngineProcess, *, patience: timedelta, grace: timedelta, stop: Event) -> bool:
@@ -129,6 +139,37 @@ def outlive(process: EngineProcess, *, patience: timedelta, grace: timedelta, st
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     return False
+
+
+def found_with(variable: str, value: str) -> list[EngineProcess]:
+    """The processes of this machine that were started with this environment variable: an engine, its plugins, and theirs."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(variable) == value:
+                found.append(EngineProcess(pid=process.pid, started=process.create_time(), host=socket.gethostname()))
+    return [one for one in found if still_runs(one)]
+
+
+def leads(process: EngineProcess) -> bool:
+    """Whether it leads its process group, as an engine does and its plugins do not."""
+    try:
+        return os.getpgid(process.pid) == process.pid
+    except ProcessLookupError:
+        return False
+
+
+def end_all_with(variable: str, value: str, *, within: timedelta = timedelta(seconds=10)) -> bool:
+    """Kill all of them; True when there was one. What they were doing is unknown then."""
+    deadline = monotonic() + within.total_seconds()
+    any_found = False
+    while (found := found_with(variable, value)) and monotonic() < deadline:
+        any_found = True
+        for one in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one.pid, signal.SIGKILL)
+        Event().wait(_TICK)
+    return any_found
 
 
 def _wait(process: subprocess.Popen[bytes], ended: Event) -> None:

@@ -37,6 +37,10 @@ def _seed() -> dict[str, Any]:
             lambda seed: seed["tenants"][0]["applications"][0]["assignedRoles"][0].update(role="X"),
             "tenants.0.applications.0.assignedRoles.0",
         ),
+        (
+            lambda seed: seed["tenants"][0]["applications"][0].update(certificates=["none"]),
+            "tenants.0.applications.0.certificates.0",
+        ),
         (lambda seed: seed["azure"].update(tenant="nowhere.example"), "azure.tenant"),
         (lambda seed: seed["azure"]["managementGroups"][1].update(parent="none"), "azure.managementGroups.1.parent"),
         (

@@ -10,6 +10,7 @@ import json
 import re
 import ssl
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer."""
+    """One HTTP answer; a status of 0 cuts the connection."""
 
     status: int
     body: Any = None
@@ -43,6 +44,7 @@ class Call:
     url: str
     body: Any
     status: int
+    at: float
 
     @property
     def path(self) -> str:
@@ -98,7 +100,7 @@ class Azure:
         with self.guard:
             assert self.respond is not None
             answer = self.respond(method, url, body)
-            self.calls.append(Call(method, url, body, answer.status))
+            self.calls.append(Call(method, url, body, answer.status, time.monotonic()))
         return answer
 
     def sent(self, *methods: str) -> list[str]:
@@ -211,6 +213,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         answer = self.azure.answer(self.command, self.path, raw)
+        if not answer.status:
+            self.close_connection = True
+            return
         content = b"" if answer.body is None else json.dumps(answer.body).encode()
         self.send_response(answer.status)
         for name, value in answer.headers.items():

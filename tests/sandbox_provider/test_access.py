@@ -163,7 +163,7 @@ def test_a_federated_token_is_read_from_its_file(
 
 
 def test_a_federated_token_that_is_not_there_is_a_diagnostic(azure: Azure, identity: Callable[..., Identity]) -> None:
-    with pytest.raises(Failed, match="OIDC token cannot be read"):
+    with pytest.raises(Failed, match="file with the credential cannot be read"):
         identity(ARM_USE_OIDC="true", ARM_OIDC_TOKEN_FILE_PATH="/nonexistent").token("scope")
 
 
@@ -182,7 +182,7 @@ def test_a_client_certificate_signs_an_assertion(
         pkcs12.serialize_key_and_certificates(b"client", key, certificate, None, BestAvailableEncryption(b"pw"))
     )
     environment = {"ARM_CLIENT_CERTIFICATE_PATH": str(path), "ARM_CLIENT_CERTIFICATE_PASSWORD": "pw"}
-    identity(**environment).token("scope")
+    identity(**environment, ARM_USE_MSI="true").token("scope")  # the certificate comes first
     header, claims, _ = azure.token_requests[0]["client_assertion"].split(".")
     assert json.loads(urlsafe_b64decode(header + "=="))["alg"] == "RS256"
     assert json.loads(urlsafe_b64decode(claims + "=="))["aud"] == f"{azure.url}/tenant/oauth2/v2.0/token"

@@ -165,6 +165,18 @@ def test_whoever_makes_a_group_owns_it_if_nobody_else_is_named(terraform: Worksp
     assert terraform.plan().code == 0
 
 
+def test_leaving_out_what_was_empty_is_no_change(terraform: Workspace, directory: Directory) -> None:
+    terraform.write(
+        GROUP.replace(
+            "security_enabled        = true",
+            "security_enabled = true\n mail_enabled = false\n assignable_to_role = false",
+        )
+    )
+    assert terraform.apply().code == 0
+    terraform.write(GROUP)
+    assert terraform.plan().code == 0
+
+
 def test_a_group_that_graph_shows_late_is_waited_for(terraform: Workspace, directory: Directory) -> None:
     directory.hidden = 3
     terraform.write(GROUP)

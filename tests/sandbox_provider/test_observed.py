@@ -86,6 +86,7 @@ resource "azapi_resource" "ra" {{
 }}
 """
 
+WRITE = "Microsoft.Authorization/roleAssignments/write"
 TYPED = "Microsoft.Authorization/roleAssignments:PrincipalType"
 TWO_ROLE_ASSIGNMENTS = f"""
 variable "role"  {{ type = string }}
@@ -110,7 +111,7 @@ resource "azapi_resource" "conditional" {{
     roleDefinitionId = var.role
     description      = "tenant t1"
     conditionVersion = "2.0"
-    condition        = "((!(ActionMatches{{'Microsoft.Authorization/roleAssignments/write'}})) OR (@Request[{TYPED}] ForAnyOfAnyValues:StringEqualsIgnoreCase {{'User'}}))"
+    condition        = "((!(ActionMatches{{'{WRITE}'}})) OR (@Request[{TYPED}] ForAnyOfAnyValues:StringEqualsIgnoreCase {{'User'}}))"
   }} }}
   retry = {{ error_message_regex = ["PrincipalNotFound"], interval_seconds = 1 }}
 }}

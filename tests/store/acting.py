@@ -58,6 +58,24 @@ def open_new(where: str, key: Path) -> None:
         say(store.keyring.ids[0])
 
 
+def make_key(_where: str, key: Path) -> None:
+    """Ask for the key in a file that is not there yet, at the same moment as others."""
+    keyring = Keyring.from_file(key)
+    say("ready")
+    wait()
+    say(keyring.first())
+
+
+def append(where: str, key: Path) -> None:
+    """Write a journal at the same moment as others."""
+    with opened(where, key) as store:
+        say("ready")
+        wait()
+        for number in range(50):
+            store.runs.append("r1", Kind.LOG, {"number": number}, now=NOW)
+        say("done")
+
+
 def start_run(where: str, key: Path, executor: str) -> None:
     """Start the run at the same moment as others, and live on."""
     with opened(where, key) as store, store.liveness.hold(executor):
@@ -184,6 +202,8 @@ def killed_at(act: Callable[..., None]) -> Callable[..., None]:
 
 ACTS: dict[str, Callable[..., None]] = {
     "open_new": open_new,
+    "make_key": make_key,
+    "append": append,
     "start_run": start_run,
     "lock": lock,
     "hold": hold,

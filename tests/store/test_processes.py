@@ -105,6 +105,18 @@ class TestTogether:
         assert said[0] == Keyring.from_file(key).ids[0]
         assert len(key.read_text().split()) == 1
 
+    def test_processes_that_make_a_key_at_once_agree_on_it(self, key: Path, start: Start) -> None:
+        said = at_once([start("make_key", "-", key) for _ in range(4)])
+        assert len(set(said)) == 1
+        assert Keyring.from_file(key).ids == (said[0],)
+
+    def test_processes_that_write_one_journal_at_once_lose_nothing(
+        self, store: Store, where: str | Path, key: Path, start: Start
+    ) -> None:
+        store.runs.create(a_run())
+        assert set(at_once([start("append", where, key) for _ in range(3)])) == {"done"}
+        assert [entry.seq for entry in store.runs.events("r1")] == list(range(1, 152))
+
     def test_one_process_gets_the_run(self, store: Store, where: str | Path, key: Path, start: Start) -> None:
         an_approved_run(store)
         processes = [start("start_run", where, key, f"e{number}") for number in range(3)]

@@ -15,7 +15,7 @@ from threading import Event, Thread
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import delete, insert, update
+from sqlalchemy import Connection, delete, event, insert, update
 
 from runner.domain.run import Status
 from runner.errors import InputError, Refused, RemoteFailed
@@ -394,6 +394,26 @@ class TestRotation:
         assert failures == []
         with opened(where, key) as fresh:
             assert check(fresh).findings == ()
+
+    def test_a_rotation_ends_where_another_machine_began_one_with_a_key_of_its_own(
+        self, where: str | Path, tmp_path: Path
+    ) -> None:
+        old, first, second = a_key(), a_key(), a_key()
+        with open_store(where, Keyring.from_value(SecretStr(f"{first} {old} {second}"))) as store:
+            with store.database.writing() as tx:
+                tx.execute(update(tables.store).values(key=store.keyring.ids[1]))
+            filled(store)
+
+            @event.listens_for(store.engine, "before_execute")
+            def _(connection: Connection, statement: object, *_: object) -> None:
+                if getattr(statement, "table", None) is tables.state_versions:
+                    other = update(tables.store).values(key=store.keyring.ids[2])
+                    connection.exec_driver_sql(str(other.compile(connection, compile_kwargs={"literal_binds": True})))
+
+            with pytest.raises(Refused) as refused:
+                rotate_key(store)
+            assert refused.value.code == "store-rotation-under-way"
+            assert check(store).findings == ()
 
     def test_keys_that_an_interrupted_rotation_left_are_given_up_by_the_next(
         self, file_store: Store, key: Path

@@ -28,7 +28,7 @@ from tests.store.making import NOW, a_state, opened
 pytest_plugins = ("tests.store.fixtures",)
 
 TENANT = "acme.shop.prod"
-TERRAFORM = shutil.which("terraform") or "/usr/local/bin/terraform"
+TERRAFORM = shutil.which("terraform") or "terraform"
 LOCK = {"ID": "l1", "Operation": "OperationTypePlan", "Who": "anna@host", "Created": "2026-03-04T05:06:07Z"}
 
 

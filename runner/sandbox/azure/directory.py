@@ -6,10 +6,11 @@ permissions; the world's lock guards it.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from runner.sandbox.azure.index import Index
 
 Json = dict[str, Any]
 Kind = Literal["User", "Group", "ServicePrincipal", "AdministrativeUnit"]
@@ -99,62 +100,64 @@ class Directory:
     units: dict[str, Unit] = field(default_factory=dict)
     app_role_assignments: list[Json] = field(default_factory=list)
     invitations: list[Invitation] = field(default_factory=list)
-    _indexes: dict[str, dict[str, list[str]]] = field(default_factory=dict, repr=False)
-    _sorted: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    _index: Index = field(init=False, repr=False)
+    _joined: dict[str, dict[str, None]] = field(default_factory=dict, repr=False)
+    """The groups that each object is a direct member of."""
+
+    def __post_init__(self) -> None:
+        self._index = Index(self.users)
 
     def put_user(self, user: Json) -> None:
         """Add a user, or replace the one with the same id."""
+        known = user["id"] in self.users
         self.users[user["id"]] = user
-        self._forget_indexes()
+        if known:
+            self._index.changed()
+        else:
+            self._index.added(user["id"])
+
+    def put_group(self, group: Group) -> None:
+        """Add a group with its members."""
+        self.groups[group.id] = group
+        self.join(group, group.members)
+
+    def join(self, group: Group, object_ids: Iterable[str]) -> None:
+        """Make objects members of a group."""
+        for object_id in list(object_ids):
+            group.members[object_id] = None
+            self._joined.setdefault(object_id, {})[group.id] = None
+
+    def leave(self, group: Group, object_id: str) -> None:
+        """End a membership."""
+        del group.members[object_id]
+        del self._joined[object_id][group.id]
 
     def remove(self, object_id: str) -> None:
         """Delete a user or group and every reference to it."""
-        self.users.pop(object_id, None)
-        self.groups.pop(object_id, None)
-        self._forget_indexes()
+        for group in self.groups_of(object_id):
+            self.leave(group, object_id)
+        if (removed := self.groups.get(object_id)) is not None:
+            for member in list(removed.members):
+                self.leave(removed, member)
+            del self.groups[object_id]
+        if self.users.pop(object_id, None) is not None:
+            self._index.changed()
         for group in self.groups.values():
-            group.members.pop(object_id, None)
             group.owners.pop(object_id, None)
         for unit in self.units.values():
             unit.members.pop(object_id, None)
         self.app_role_assignments = [held for held in self.app_role_assignments if held["principalId"] != object_id]
 
-    def users_having(self, path: str, value: str, *, prefix: bool = False) -> list[Json]:
+    def users_having(self, path: str, value: str, *, prefix: bool = False, fold: bool = False) -> list[Json]:
         """Return the users with `value`, or something that begins with it, at `path` (`mail`, `identities/issuerAssignedId`)."""
-        index = self._index(path)
-        if not prefix:
-            return [self.users[user_id] for user_id in index.get(value, ())]
-        keys = self._sorted.setdefault(path, sorted(index))
-        found: list[Json] = []
-        for key in keys[bisect_left(keys, value) :]:
-            if not key.startswith(value):
-                break
-            found += [self.users[user_id] for user_id in index[key]]
-        return found
-
-    def _index(self, path: str) -> dict[str, list[str]]:
-        """Who has which value at a path. A change forgets it and the next look-up builds it: changes are rare, look-ups many."""
-        if path not in self._indexes:
-            index: dict[str, list[str]] = {}
-            for user in self.users.values():
-                for found in values_at(user, path):
-                    index.setdefault(str(found), []).append(user["id"])
-            self._indexes[path] = index
-        return self._indexes[path]
-
-    def _forget_indexes(self) -> None:
-        self._indexes.clear()
-        self._sorted.clear()
+        return self._index.find_beginning(path, value) if prefix else self._index.find(path, value, fold=fold)
 
     def user_named(self, key: str) -> Json | None:
         """Return the user with this id or user principal name; as a key, the name's case does not matter."""
-        by_id = self.users.get(key.lower())
-        if by_id is not None or "@" not in key:
-            return by_id
-        wanted = key.lower()
-        return next(
-            (user for user in self.users.values() if str(user.get("userPrincipalName", "")).lower() == wanted), None
-        )
+        found = self.users.get(key.lower())
+        if found is None and "@" in key:
+            return next(iter(self.users_having("userPrincipalName", key, fold=True)), None)
+        return found
 
     def kind_of(self, object_id: str) -> Kind | None:
         """Return what the object is, or None when this directory does not have it."""
@@ -183,7 +186,7 @@ class Directory:
 
     def groups_of(self, object_id: str) -> list[Group]:
         """Return the groups the object is a direct member of."""
-        return [group for group in self.groups.values() if object_id in group.members]
+        return [self.groups[group_id] for group_id in self._joined.get(object_id, ())]
 
     def units_of(self, object_id: str) -> list[Unit]:
         """Return the administrative units that contain the object."""
@@ -208,19 +211,6 @@ class Directory:
             if role["principalId"] == principal_id and role["resourceId"] == resource.object_id
         }
         return [role.value for role in resource.app_roles if role.id in held]
-
-
-def values_at(entity: Any, path: str) -> Iterator[Any]:
-    """Yield every value at a slash-separated path, walking into lists."""
-    if isinstance(entity, list):
-        for item in entity:
-            yield from values_at(item, path)
-    elif not path:
-        if entity is not None:
-            yield entity
-    elif isinstance(entity, dict):
-        name, _, rest = path.partition("/")
-        yield from values_at(entity.get(name), rest)
 
 
 def user_defaults(given: Json) -> Json:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from runner.sandbox.azure.directory import values_at
+from runner.sandbox.azure.index import values_at
 from runner.sandbox.azure.wire import Rejection
 
 Literal = str | int | bool | None

@@ -5,13 +5,16 @@ Knows the order of things: which service, which faults, who calls, what the serv
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 from runner.errors import InputError
 from runner.sandbox.azure import admin, arm, functions, graph, login
-from runner.sandbox.azure.faults import Faults
+from runner.sandbox.azure.faults import Effects, Faults
 from runner.sandbox.azure.hosts import Service, service_of
 from runner.sandbox.azure.tokens import Caller, Tokens, bearer
 from runner.sandbox.azure.wire import Answer, Call, Rejection, rejected
@@ -22,10 +25,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reply:
-    """What the transport has to do: wait, then answer, or cut the connection when there is no answer."""
+    """What the transport has to do: wait, then answer, or cut the connection."""
 
-    answer: Answer | None
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
     delay: float = 0.0
+    cut: bool = False
+
+
+def written(answer: Answer, *, delay: float = 0.0, cut: bool = False) -> Reply:
+    """Write an answer down. Done under the world's lock: what the answer shows may change a moment later."""
+    headers = dict(answer.headers)
+    if answer.body is None:
+        return Reply(answer.status, headers, b"", delay, cut)
+    if isinstance(answer.body, str):
+        return Reply(
+            answer.status, {"Content-Type": "text/plain; charset=utf-8"} | headers, answer.body.encode(), delay, cut
+        )
+    return Reply(
+        answer.status, {"Content-Type": "application/json"} | headers, json.dumps(answer.body).encode(), delay, cut
+    )
 
 
 class Front:
@@ -42,20 +62,12 @@ class Front:
         with self.world.lock:
             service = service_of(call.host, call.segments)
             if service == "sandbox":
-                return Reply(self._admin(call))
+                return written(self._admin(call))
             if service is None:
-                return Reply(
-                    Answer(
-                        421,
-                        {
-                            "error": {
-                                "code": "MisdirectedRequest",
-                                "message": "The sandbox does not stand for this host.",
-                            }
-                        },
-                    )
-                )
-            return self._served(service, call)
+                elsewhere = Rejection(421, "MisdirectedRequest", "The sandbox does not stand for this host.")
+                return written(rejected(None, elsewhere, now=self.world.now()))
+            answer, effects = self._served(service, call)
+            return written(answer, delay=effects.delay, cut=effects.drop is not None)
 
     def identity(self, call: Call) -> Reply:
         """Answer one call to the managed identity endpoint."""
@@ -64,27 +76,30 @@ class Front:
                 answer = login.managed_identity(self.world, self.tokens, call)
             except Rejection as error:
                 answer = rejected("login", error, now=self.world.now())
-            self._note("login", call, answer, "")
-            return Reply(answer)
+            self._note("login", call, answer.status, "")
+            return written(answer)
 
     def change(self, call: Call, *, tenant: str | None = None) -> Answer:
         """Do something behind everybody's back: any ARM or Graph call, as somebody who may, without faults."""
         with self.world.lock:
             service = service_of(call.host, call.segments)
-            somebody, calm = "somebody in the portal", Faults(self.world.now)
             try:
-                if service == "graph":
-                    directory = self.world.directory(tenant or self.world.estate.tenant_id)
-                    if directory is None:
-                        raise Rejection(404, "TenantNotFound", f"No tenant has the id or domain '{tenant}'.")
-                    return graph.answer(self.world, calm, call, directory, None, somebody)
-                answer = arm.answer(self.world, calm, call, None, somebody)
+                answer = self._as_somebody(service, call, tenant)
             except Rejection as error:
-                return rejected(service, error, now=self.world.now())
+                answer = rejected(service, error, now=self.world.now())
             operation = self.world.estate.pending.get(call.path.lower())
             while operation is not None and not operation.look():
                 pass
-            return answer
+            return replace(answer, body=deepcopy(answer.body))
+
+    def _as_somebody(self, service: Service | None, call: Call, tenant: str | None) -> Answer:
+        somebody, calm = "somebody in the portal", Faults(self.world.now)
+        if service != "graph":
+            return arm.answer(self.world, calm, call, None, somebody)
+        directory = self.world.directory(tenant or self.world.estate.tenant_id)
+        if directory is None:
+            raise Rejection(404, "TenantNotFound", f"No tenant has the id or domain '{tenant}'.")
+        return graph.answer(self.world, calm, call, directory, None, somebody)
 
     def _admin(self, call: Call) -> Answer:
         try:
@@ -94,14 +109,15 @@ class Front:
         except Rejection as error:
             return rejected("arm", error, now=self.world.now())
 
-    def _served(self, service: Service, call: Call) -> Reply:
+    def _served(self, service: Service, call: Call) -> tuple[Answer, Effects]:
         who = self._identify(service, call)
         caller = who if isinstance(who, Caller) else None
         by = self._name(caller)
         effects = self.faults.strike(service, call, caller.client_id if caller else "")
-        answer = None if effects.drop == "before" else effects.answer or self._answer(service, call, who, by)
-        self._note(service, call, answer, by)
-        return Reply(None if effects.drop else answer, effects.delay)
+        never = effects.drop == "before"
+        answer = Answer(0) if never else effects.answer or self._answer(service, call, who, by)
+        self._note(service, call, answer.status, by)
+        return answer, effects
 
     def _identify(self, service: Service, call: Call) -> Caller | Rejection | None:
         """For whom the call's token speaks, or why for nobody; functions and the authority ask for themselves."""
@@ -135,23 +151,20 @@ class Front:
                 if call.method == "POST" and call.segments[1:] == ("$batch",):
                     return graph.batch(call, self._step)
                 answer = graph.answer(self.world, self.faults, call, directory, who, by)
-                return Answer(answer.status, answer.body, {"request-id": str(uuid.uuid4()), **answer.headers})
+                return replace(answer, headers={"request-id": str(uuid.uuid4()), **answer.headers})
             case "arm", Caller():
                 answer = arm.answer(self.world, self.faults, call, who, by)
-                request = str(uuid.uuid4())
-                return Answer(
-                    answer.status,
-                    answer.body,
-                    {"x-ms-request-id": request, "x-ms-correlation-request-id": request, **answer.headers},
-                )
+                ids = dict.fromkeys(("x-ms-request-id", "x-ms-correlation-request-id"), str(uuid.uuid4()))
+                return replace(answer, headers={**ids, **answer.headers})
             case _:
                 return functions.answer(self.world, self.tokens, call)
 
     def _step(self, call: Call) -> Answer:
-        """One call of a batch: it meets the same faults and is logged like any other; a dropped one fails."""
-        return self._served("graph", call).answer or Answer(
-            504, {"error": {"code": "GatewayTimeout", "message": "The call was dropped."}}
-        )
+        """One call of a batch: it meets the same faults and is logged like any other; a dropped one fails alone."""
+        answer, effects = self._served("graph", call)
+        if effects.drop is None:
+            return answer
+        return rejected("graph", Rejection(504, "GatewayTimeout", "The call was dropped."), now=self.world.now())
 
     def _name(self, caller: Caller | None) -> str:
         if caller is None:
@@ -159,10 +172,6 @@ class Front:
         directory = self.world.directories.get(caller.tenant_id)
         return directory.name_of(caller.object_id) if directory else caller.client_id
 
-    def _note(self, service: Service, call: Call, answer: Answer | None, by: str) -> None:
-        status = answer.status if answer else 0
-        self.world.calls.append(
-            LoggedCall(
-                self.world.now().isoformat(timespec="milliseconds"), service, call.method, call.described(), status, by
-            )
-        )
+    def _note(self, service: Service, call: Call, status: int, by: str) -> None:
+        at = self.world.now().isoformat(timespec="milliseconds")
+        self.world.calls.append(LoggedCall(at, service, call.method, call.described(), status, by))

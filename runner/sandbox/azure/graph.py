@@ -69,7 +69,9 @@ def answer(world: World, faults: Faults, call: Call, directory: Directory, calle
         case ("directoryObjects", *rest):
             return _objects(visit, call, list(rest))
         case ("organization",) | ("domains",) as only if call.method == "GET":
-            return visit.list(call, [_organization(directory) if only == ("organization",) else _domain(directory)])
+            return visit.collection(
+                call, [_organization(directory) if only == ("organization",) else _domain(directory)]
+            )
         case _:
             raise Rejection(404, "BadRequest", f"Resource not found for the segment '{call.segments[-1]}'.")
 
@@ -78,7 +80,7 @@ def _applications(visit: Visit, call: Call, rest: list[str]) -> Answer:
     visit.require(APPLICATION_READ)
     match (call.method, *rest):
         case ("GET",):
-            return visit.list_ids(call, [app.object_id for app in visit.directory.applications.values()], typed=False)
+            return visit.objects(call, [app.object_id for app in visit.directory.applications.values()], typed=False)
         case ("GET", object_id) if visit.directory.service_principal(object_id.lower()):
             return Answer(200, selecting(call, ())(visit.show(object_id.lower(), typed=False)))
         case ("GET", object_id):
@@ -109,7 +111,7 @@ def _app_roles(visit: Visit, call: Call, object_id: str, side: str, rest: list[s
     held = visit.directory.app_role_assignments
     match (call.method, *rest):
         case ("GET",):
-            return visit.list(call, [found for found in held if found[key] == object_id])
+            return visit.collection(call, [found for found in held if found[key] == object_id])
         case ("POST",):
             return Answer(201, _assign_app_role(visit, call.json()))
         case ("DELETE", assignment_id) if any(found["id"] == assignment_id for found in held):
@@ -193,9 +195,7 @@ def _domain(directory: Directory) -> Json:
 def batch(call: Call, ask: Callable[[Call], Answer]) -> Answer:
     """Ask each call of a `$batch` by itself: one that fails does not fail the others, unless they depend on it."""
     requests = call.json().get("requests")
-    if not isinstance(requests, list) or not all(
-        isinstance(one, dict) and one.get("id") and one.get("method") and one.get("url") for one in requests
-    ):
+    if not isinstance(requests, list) or not all(_is_step(one) for one in requests):
         raise Rejection(400, "BadRequest", "Invalid batch payload format.")
     if len(requests) > MOST_IN_A_BATCH:
         raise Rejection(
@@ -218,6 +218,15 @@ def batch(call: Call, ask: Callable[[Call], Answer]) -> Answer:
         headers = {"Content-Type": "application/json"} | dict(got.headers)
         responses[str(one["id"])] = {"id": str(one["id"]), "status": got.status, "headers": headers, "body": got.body}
     return Answer(200, {"responses": list(responses.values())})
+
+
+def _is_step(one: object) -> bool:
+    return (
+        isinstance(one, dict)
+        and all(isinstance(one.get(name), str) and one[name] for name in ("id", "method", "url"))
+        and isinstance(one.get("dependsOn") or [], list)
+        and isinstance(one.get("headers") or {}, dict)
+    )
 
 
 def _step(batch_call: Call, one: Json) -> Call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from runner.sandbox.azure.directory import Group, Unit, group_defaults
+from runner.sandbox.azure.filters import look_ups
 from runner.sandbox.azure.visit import Visit, not_found, references, selecting
 from runner.sandbox.azure.wire import Answer, Call, Json, Rejection
 
@@ -39,7 +40,7 @@ def answer(visit: Visit, call: Call, rest: tuple[str, ...]) -> Answer:
     match (call.method, *rest):
         case ("GET",):
             visit.require(READ)
-            return visit.list_ids(call, list(visit.directory.groups), typed=True, known=PROPERTIES)
+            return visit.objects(call, _wanted(visit, call), typed=True, known=PROPERTIES)
         case ("POST",):
             visit.require(CREATE)
             return Answer(201, visit.show(create(visit, call.json()).id))
@@ -55,18 +56,32 @@ def answer(visit: Visit, call: Call, rest: tuple[str, ...]) -> Answer:
             return Answer(204)
         case ("GET", group_id, "members" | "owners" as relation):
             visit.require(READ)
-            return visit.list_ids(call, list(_related(find(visit, group_id), relation)), typed=True)
+            return visit.objects(call, list(_related(find(visit, group_id), relation)), typed=True)
         case ("POST", group_id, "members" | "owners" as relation, "$ref"):
             visit.require(MEMBERS_WRITE, unit_of=group_id.lower())
             return _add(visit, find(visit, group_id), relation, references(call.json().get("@odata.id")))
         case ("DELETE", group_id, "members" | "owners" as relation, object_id, "$ref"):
             visit.require(MEMBERS_WRITE, unit_of=group_id.lower())
-            return _drop(find(visit, group_id), relation, object_id.lower())
+            return _drop(visit, find(visit, group_id), relation, object_id.lower())
         case ("GET", group_id, "memberOf"):
             visit.require(READ)
             return member_of(visit, call, find(visit, group_id).id)
         case _:
             raise Rejection(404, "BadRequest", f"Resource not found for the segment '{call.segments[-1]}'.")
+
+
+def _wanted(visit: Visit, call: Call) -> list[str]:
+    """The groups that a filter may mean: most ask for one name, and then the others need not be written out."""
+    everything = visit.directory.groups
+    wanted = look_ups(visit.checked_filter(call, PROPERTIES)) if "$filter" in call.query else None
+    if wanted is None or any(one.prefix or one.path not in ("id", "displayName") for one in wanted):
+        return list(everything)
+    pairs = {(one.path, one.value) for one in wanted}
+    return [
+        group.id
+        for group in everything.values()
+        if ("id", group.id) in pairs or ("displayName", group.attributes["displayName"]) in pairs
+    ]
 
 
 def find(visit: Visit, group_id: str) -> Group:
@@ -88,7 +103,7 @@ def create(visit: Visit, given: Json) -> Group:
     group = Group(str(uuid.uuid4()), group_defaults(_attributes(given)))
     group.members = dict.fromkeys(bindings["members"])
     group.owners = dict.fromkeys(bindings["owners"])
-    visit.directory.groups[group.id] = group
+    visit.directory.put_group(group)
     visit.world.attribute(group.id, visit.by)
     visit.faults.created("groups", group.id)
     return group
@@ -111,7 +126,7 @@ def _bound(visit: Visit, given: object) -> list[str]:
 def _patch(visit: Visit, group: Group, given: Json) -> Answer:
     added = _bound(visit, given.get("members@odata.bind"))
     _refuse_known(group, "members", added)
-    group.members.update(dict.fromkeys(added))
+    visit.directory.join(group, added)
     group.attributes.update(_attributes(given))
     return Answer(204)
 
@@ -131,16 +146,22 @@ def _refuse_known(group: Group, relation: str, object_ids: list[str]) -> None:
 def _add(visit: Visit, group: Group, relation: str, object_ids: list[str]) -> Answer:
     _bound(visit, object_ids)
     _refuse_known(group, relation, object_ids)
-    _related(group, relation).update(dict.fromkeys(object_ids))
+    if relation == "members":
+        visit.directory.join(group, object_ids)
+    else:
+        group.owners.update(dict.fromkeys(object_ids))
     for object_id in object_ids:
         visit.world.attribute(f"{group.id}/{relation}/{object_id}", visit.by)
     return Answer(204)
 
 
-def _drop(group: Group, relation: str, object_id: str) -> Answer:
+def _drop(visit: Visit, group: Group, relation: str, object_id: str) -> Answer:
     if object_id not in _related(group, relation):
         raise not_found(object_id)
-    del _related(group, relation)[object_id]
+    if relation == "members":
+        visit.directory.leave(group, object_id)
+    else:
+        del group.owners[object_id]
     return Answer(204)
 
 
@@ -149,7 +170,7 @@ def member_of(visit: Visit, call: Call, object_id: str) -> Answer:
     found = [group.id for group in visit.directory.groups_of(object_id)] + [
         unit.id for unit in visit.directory.units_of(object_id)
     ]
-    return visit.list_ids(call, found, typed=True)
+    return visit.objects(call, found, typed=True)
 
 
 def answer_units(visit: Visit, call: Call, rest: tuple[str, ...]) -> Answer:
@@ -157,13 +178,13 @@ def answer_units(visit: Visit, call: Call, rest: tuple[str, ...]) -> Answer:
     match (call.method, *rest):
         case ("GET",):
             visit.require(UNIT_READ)
-            return visit.list_ids(call, list(visit.directory.units), typed=True)
+            return visit.objects(call, list(visit.directory.units), typed=True)
         case ("GET", unit_id):
             visit.require(UNIT_READ)
             return Answer(200, selecting(call, ())(visit.show(_unit(visit, unit_id).id)))
         case ("GET", unit_id, "members"):
             visit.require(UNIT_READ)
-            return visit.list_ids(call, list(_unit(visit, unit_id).members), typed=True)
+            return visit.objects(call, list(_unit(visit, unit_id).members), typed=True)
         case ("POST", unit_id, "members"):
             visit.require(UNIT_WRITE, unit_of=unit_id.lower())
             unit = _unit(visit, unit_id)

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from cryptography import x509
+
 from runner.sandbox.azure.contents import Contents, FunctionApp
 from runner.sandbox.azure.directory import (
     Application,
@@ -68,8 +70,8 @@ def grow(seed: Seed) -> Contents:
 
 def _directory(form: TenantForm, *, at: str) -> Directory:
     directory = Directory(form.id, form.name, form.domain)
-    for app in form.applications:
-        directory.applications[app.client_id] = _application(app, tenant=form.id)
+    for place, app in enumerate(form.applications):
+        directory.applications[app.client_id] = _application(app, tenant=form.id, at=f"{at}.applications.{place}")
     for place, user in enumerate(form.users):
         given = user.model_dump(mode="json", by_alias=True, exclude_unset=True)
         attributes = user_defaults(given | {"id": user.id or _derived(form.id, user.user_principal_name)})
@@ -81,10 +83,10 @@ def _directory(form: TenantForm, *, at: str) -> Directory:
             group.id or _derived(form.id, "group", group.name),
             group_defaults({"displayName": group.name, "description": group.description}),
         )
-        directory.groups[made.id] = made
+        directory.put_group(made)
     for place, group in enumerate(form.groups):
         made = directory.groups[group.id or _derived(form.id, "group", group.name)]
-        made.members = {_object(directory, key, at=f"{at}.groups.{place}.members"): None for key in group.members}
+        directory.join(made, [_object(directory, key, at=f"{at}.groups.{place}.members") for key in group.members])
         made.owners = {_object(directory, key, at=f"{at}.groups.{place}.owners"): None for key in group.owners}
     for place, unit in enumerate(form.administrative_units):
         unit_id = unit.id or _derived(form.id, "unit", unit.name)
@@ -95,7 +97,12 @@ def _directory(form: TenantForm, *, at: str) -> Directory:
     return directory
 
 
-def _application(form: ApplicationForm, *, tenant: str) -> Application:
+def _application(form: ApplicationForm, *, tenant: str, at: str) -> Application:
+    for number, certificate in enumerate(form.certificates):
+        try:
+            x509.load_pem_x509_certificate(certificate.encode())
+        except ValueError:
+            wrong(f"{at}.certificates.{number}", "It is no certificate in PEM")
     return Application(
         client_id=form.client_id,
         object_id=form.object_id or _derived(tenant, "servicePrincipal", form.client_id),

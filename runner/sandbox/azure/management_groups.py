@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from runner.sandbox.azure.estate import MANAGEMENT_GROUP, ManagementGroup, Subscription
-from runner.sandbox.azure.filters import matches, read_filter
+from runner.sandbox.azure.filters import Compare, matches, read_filter
 from runner.sandbox.azure.rights import may, require
 from runner.sandbox.azure.routing import Ids, Session, route
-from runner.sandbox.azure.wire import Answer, Call, Json, Rejection, page, stamp
+from runner.sandbox.azure.wire import Answer, Call, Json, Rejection, stamp
 
 TYPE = "Microsoft.Management/managementGroups"
 PATH = "/providers/Microsoft.Management/managementGroups"
@@ -14,7 +14,7 @@ PATH = "/providers/Microsoft.Management/managementGroups"
 
 def _list(session: Session, call: Call, _: Ids) -> Answer:
     visible = [group for group in session.estate.management_groups.values() if may(session, f"{TYPE}/read", group.id)]
-    return session.page(call, [_brief(session, group) for group in visible])
+    return session.page(call, visible, show=lambda group: _brief(session, group))
 
 
 def _brief(session: Session, group: ManagementGroup) -> Json:
@@ -87,27 +87,33 @@ def _descendants(session: Session, call: Call, ids: Ids) -> Answer:
 def _entities(session: Session, call: Call, _: Ids) -> Answer:
     """Everything the caller may see, groups and subscriptions: the one call that tells a subscription's place without a right
     on the group above it."""
-    estate = session.estate
-    found: list[Json] = []
-    for group in estate.management_groups.values():
-        found.append(_entity(session, group.id, TYPE, group.name, group.display_name, group.parent))
-    for held in estate.subscriptions.values():
-        found.append(
-            _entity(
-                session,
-                f"/subscriptions/{held.id}",
-                "/subscriptions",
-                held.id,
-                held.display_name,
-                held.management_group,
+    node = read_filter(call.query["$filter"]) if "$filter" in call.query else None
+    match node:
+        case Compare("name", "eq", str(name)):  # asked for every tenant: the others need not be written out
+            groups, subscriptions = [session.estate.management_group(name)], [session.estate.subscription(name)]
+        case _:
+            groups, subscriptions = (
+                list(session.estate.management_groups.values()),
+                list(session.estate.subscriptions.values()),
             )
-        )
-    if "$filter" in call.query:
-        node = read_filter(call.query["$filter"])
+    found = [_entity(session, held.id, TYPE, held.name, held.display_name, held.parent) for held in groups if held]
+    for one in subscriptions:
+        if one:
+            found.append(
+                _entity(
+                    session,
+                    f"/subscriptions/{one.id}",
+                    "/subscriptions",
+                    one.id,
+                    one.display_name,
+                    one.management_group,
+                )
+            )
+    if node is not None:
         found = [entity for entity in found if matches(node, entity, fold=True)]
     visible = [entity for entity in found if may(session, _READ[entity["type"]], entity["id"])]
-    shown, link = page(visible, call=call, most=session.world.contents.page_size)
-    return Answer(200, {"value": shown, "count": len(visible)} | ({"nextLink": link} if link else {}))
+    answer = session.page(call, visible)
+    return Answer(200, answer.body | {"count": len(visible)})
 
 
 _READ = {TYPE: f"{TYPE}/read", "/subscriptions": "Microsoft.Resources/subscriptions/read"}
@@ -121,14 +127,15 @@ def _entity(session: Session, entity_id: str, type_: str, name: str, display_nam
         "properties": {
             "tenantId": session.estate.tenant_id,
             "displayName": display_name,
-            "parent": {"id": MANAGEMENT_GROUP + parent} if parent else {"id": None},
+            "parent": {"id": MANAGEMENT_GROUP + parent if parent else None},
         },
     }
 
 
 def _subscriptions(session: Session, call: Call, ids: Ids) -> Answer:
     group = _find(session, ids["group"])
-    return session.page(call, [_association(session, group, held) for held in session.estate.subscriptions_in(group)])
+    held = session.estate.subscriptions_in(group)
+    return session.page(call, held, show=lambda found: _association(session, group, found))
 
 
 def _association(session: Session, group: ManagementGroup, subscription: Subscription) -> Json:

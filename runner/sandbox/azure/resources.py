@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from runner.sandbox.azure.estate import Operation
+from runner.sandbox.azure.filters import matches, read_filter
 from runner.sandbox.azure.routing import Ids, Session, route
 from runner.sandbox.azure.scopes import must_exist
 from runner.sandbox.azure.subscriptions import must_be_enabled, must_be_registered
@@ -125,26 +126,32 @@ def _operation(session: Session, ids: Ids) -> Operation:
 
 def _groups(session: Session, call: Call, ids: Ids) -> Answer:
     prefix = f"/subscriptions/{ids['subscription']}/".lower()
-    return session.page(
-        call, [group for key, group in session.estate.resource_groups.items() if key.startswith(prefix)], facts=_facts
-    )
+    found = [group for key, group in session.estate.resource_groups.items() if key.startswith(prefix)]
+    return session.page(call, _filtered(call, found))
 
 
 def _resources_in_group(session: Session, call: Call, ids: Ids) -> Answer:
     scope = f"/subscriptions/{ids['subscription']}/resourceGroups/{ids['group']}"
     must_exist(session, scope)
-    return session.page(call, [_listed(found) for found in session.estate.resources_in(scope)], facts=_facts)
+    return session.page(call, _filtered(call, session.estate.resources_in(scope)), show=_listed)
 
 
 def _resources_in_subscription(session: Session, call: Call, ids: Ids) -> Answer:
     scope = f"/subscriptions/{ids['subscription']}"
-    found = [_listed(held) for held in session.estate.resources_in(scope) if "/resourcegroups/" in held["id"].lower()]
-    return session.page(call, found, facts=_facts)
+    found = [held for held in session.estate.resources_in(scope) if "/resourcegroups/" in held["id"].lower()]
+    return session.page(call, _filtered(call, found), show=_listed)
 
 
 def _listed(resource: Json) -> Json:
     """A resource as lists show it: no properties."""
     return {name: value for name, value in resource.items() if name != "properties"}
+
+
+def _filtered(call: Call, items: list[Json]) -> list[Json]:
+    if "$filter" not in call.query:
+        return items
+    node = read_filter(call.query["$filter"])
+    return [item for item in items if matches(node, _facts(item), fold=True)]
 
 
 def _facts(item: Json) -> Json:
@@ -182,7 +189,7 @@ def _put_resource(session: Session, call: Call, ids: Ids) -> Answer:
     if wanted.get("tags") is not None:
         wanted["tags"] = checked(wanted["tags"])
     resource = wanted | {
-        "properties": (wanted.get("properties") or {}) | {"provisioningState": "Succeeded"},
+        "properties": _properties(wanted) | {"provisioningState": "Succeeded"},
         "id": held["id"] if held else call.path,
         "name": names[-1],
         "type": f"{ids['namespace']}/{'/'.join(names[::2])}",
@@ -228,7 +235,7 @@ def _patch_resource(session: Session, call: Call, ids: Ids) -> Answer:
     wanted = call.json()
     if wanted.get("tags") is not None:
         resource["tags"] = checked(wanted["tags"])
-    resource["properties"] = resource.get("properties", {}) | (wanted.get("properties") or {})
+    resource["properties"] = resource.get("properties", {}) | _properties(wanted)
     return Answer(200, resource)
 
 
@@ -254,6 +261,13 @@ def _names(call: Call, ids: Ids) -> list[str]:
             405, "MethodNotAllowed", f"The method '{call.method}' is not allowed on the collection '{call.path}'."
         )
     return names
+
+
+def _properties(wanted: Json) -> Json:
+    given = wanted.get("properties") or {}
+    if not isinstance(given, dict):
+        raise Rejection(400, "InvalidRequestContent", "The properties must be an object.")
+    return given
 
 
 def _location(session: Session, given: object, *, code: str) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from runner.sandbox.azure.directory import Directory
 from runner.sandbox.azure.estate import Estate, Operation
 from runner.sandbox.azure.faults import Faults
-from runner.sandbox.azure.filters import matches, read_filter
 from runner.sandbox.azure.tokens import Caller
 from runner.sandbox.azure.wire import Answer, Call, Json, page
 from runner.sandbox.azure.world import World
 
 Ids = Mapping[str, str]
+
+KEPT_OPERATIONS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +43,15 @@ class Session:
         """Whose object id Azure writes into `createdBy`."""
         return self.caller.object_id if self.caller else None
 
-    def page(self, call: Call, items: list[Json], *, facts: Callable[[Json], Json] = lambda item: item) -> Answer:
-        """Answer a list, filtered by each item's `facts` and cut into pages."""
-        if "$filter" in call.query:
-            node = read_filter(call.query["$filter"])
-            items = [item for item in items if matches(node, facts(item), fold=True)]
-        shown, link = page(items, call=call, most=self.world.contents.page_size)
+    def page(self, call: Call, items: Sequence[Any], *, show: Callable[[Any], Json] = lambda item: item) -> Answer:
+        """Answer a list, cut into pages; only what is on the page is shown."""
+        shown, link = page(items, call=call, most=self.world.contents.page_size, show=show)
         return Answer(200, {"value": shown} | ({"nextLink": link} if link else {}))
 
     def start(self, operation: Operation, target: str) -> None:
         """Remember an operation under its id and under what it works on."""
+        while len(self.estate.operations) >= KEPT_OPERATIONS:
+            self.estate.operations.pop(next(iter(self.estate.operations)))
         self.estate.operations[operation.id] = operation
         self.estate.pending[target.lower()] = operation
 

@@ -254,5 +254,5 @@ def wrong(key: str, problem: str, *, source: str = "seed") -> NoReturn:
         "The seed is wrong",
         code="seed-invalid",
         detail=f"{source}: {key}: {problem}.",
-        hint="`lzr sandbox --help` shows where the example seed is.",
+        hint="`lzr sandbox` prints at its start where the example seed is.",
     )

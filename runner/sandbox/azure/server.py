@@ -6,11 +6,10 @@ One event loop in one thread; the work itself is synchronous and short (see `fro
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -121,13 +120,12 @@ class Sandbox:
         return admin.drift(given, host=self.host, change=self._front.change)
 
     def __enter__(self) -> Self:
-        self._sockets = [_listen(port) for port in self._wanted_ports]
-        ready: threading.Event = threading.Event()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(ready)), name="azure-sandbox", daemon=True
-        )
+        self._sockets = _listen(self._wanted_ports)
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="azure-sandbox", daemon=True)
         self._thread.start()
-        if not ready.wait(timeout=30):
+        ready.wait()
+        if self._stop is None:
             raise RuntimeError("the sandbox did not start")
         return self
 
@@ -146,15 +144,20 @@ class Sandbox:
             raise RuntimeError("the sandbox has an address only while it runs")
         return int(self._sockets[place].getsockname()[1])
 
+    def _run(self, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(ready))
+        finally:
+            ready.set()  # also when it failed: nobody waits for a thread that is gone
+
     async def _serve(self, ready: threading.Event) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
         connections: Connections = {}
         listening = [
             *await _listening(self._front.take, connections, self._sockets[0], self._files),
             *await _listening(self._front.identity, connections, self._sockets[2], None),
         ]
         carrying = await Proxy(to=("127.0.0.1", self._port(0))).listen(self._sockets[1])
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         ready.set()
         await self._stop.wait()
         for server in listening:
@@ -166,21 +169,26 @@ class Sandbox:
             await asyncio.sleep(0)
 
 
-def _listen(port: int) -> socket.socket:
-    # with the protocol named, asyncio switches Nagle's algorithm off; else each answer waits 40 ms for a delayed ACK
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-    except OSError as error:
-        listener.close()
-        raise InputError(
-            "The port is taken",
-            code="sandbox-port-taken",
-            detail=f"127.0.0.1:{port}: {error.strerror}.",
-            hint="Choose another with --port, or 0 for any.",
-        ) from error
-    return listener
+def _listen(ports: Sequence[int]) -> list[socket.socket]:
+    """Take all the ports, or none."""
+    taken: list[socket.socket] = []
+    for port in ports:
+        # with the protocol named, asyncio switches Nagle's algorithm off; else each answer waits 40 ms for a delayed ACK
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        taken.append(listener)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            for one in taken:
+                one.close()
+            raise InputError(
+                "The port is taken",
+                code="sandbox-port-taken",
+                detail=f"127.0.0.1:{port}: {error.strerror}.",
+                hint="Choose another with --port, or 0 for any.",
+            ) from error
+    return taken
 
 
 async def _listening(
@@ -239,34 +247,22 @@ def _application(take: Callable[[Call], Reply], connections: Connections) -> ASG
             if len(body) > LARGEST_BODY:
                 await Response(status_code=413)(scope, receive, send)
                 return
-        target = scope["raw_path"].decode("latin-1") + (
-            f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
-        )
-        reply = take(
-            make_call(
-                request.method, target, host=request.headers.get("host", ""), headers=dict(request.headers), body=body
-            )
-        )
+        # still encoded: a slash inside a name is not a separator
+        url = (scope["raw_path"] + b"?" + scope["query_string"]).decode("latin-1")
+        host = request.headers.get("host", "")
+        reply = take(make_call(request.method, url, host=host, headers=dict(request.headers), body=body))
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        if reply.answer is None:
+        if reply.cut:
             await _cut(connections, scope)
-            return
-        await _response(reply.answer)(scope, receive, send)
+        else:
+            await Response(reply.content, status_code=reply.status, headers=dict(reply.headers))(scope, receive, send)
 
     return application
 
 
 async def _cut(connections: Connections, scope: Scope) -> None:
-    host, port = scope["client"]
-    connections[host, port].abort()
-    await asyncio.sleep(0.01)  # let the loss arrive, or uvicorn would answer the call with a 500
-
-
-def _response(answer: Answer) -> Response:
-    headers = dict(answer.headers)
-    if answer.body is None:
-        return Response(status_code=answer.status, headers=headers)
-    if isinstance(answer.body, str):
-        return Response(answer.body, status_code=answer.status, headers=headers, media_type="text/plain")
-    return Response(json.dumps(answer.body), status_code=answer.status, headers=headers, media_type="application/json")
+    transport = connections.get(tuple(scope["client"]))
+    if transport is not None:  # else the client has gone by itself
+        transport.abort()
+        await asyncio.sleep(0.01)  # let the loss arrive, or uvicorn would answer the call with a 500

@@ -48,7 +48,7 @@ def _list(session: Session, call: Call, _: Ids) -> Answer:
         for found in session.estate.subscriptions.values()
         if everywhere or may(session, f"{TYPE}/read", f"/subscriptions/{found.id}")
     ]
-    answer = session.page(call, [_shown(session, found) for found in visible])
+    answer = session.page(call, visible, show=lambda found: _shown(session, found))
     return Answer(200, answer.body | {"count": {"type": "Total", "value": len(answer.body["value"])}})
 
 
@@ -96,9 +96,7 @@ def _provider(subscription: Subscription, namespace: str, state: str) -> Json:
 
 def _providers(session: Session, call: Call, ids: Ids) -> Answer:
     subscription = find(session, ids)
-    return session.page(
-        call, [_provider(subscription, namespace, state) for namespace, state in subscription.providers.items()]
-    )
+    return session.page(call, list(subscription.providers.items()), show=lambda held: _provider(subscription, *held))
 
 
 def _get_provider(session: Session, _: Call, ids: Ids) -> Answer:

@@ -85,7 +85,7 @@ def _list(visit: Visit, call: Call) -> Answer:
     directory = visit.directory
     users = list(directory.users.values())
     if "$filter" in call.query:
-        wanted = look_ups(visit.filter(call, PROPERTIES))
+        wanted = look_ups(visit.checked_filter(call, PROPERTIES))
         if wanted is not None:
             users = list(
                 {
@@ -94,7 +94,7 @@ def _list(visit: Visit, call: Call) -> Answer:
                     for user in directory.users_having(one.path, one.value, prefix=one.prefix)
                 }.values()
             )
-    return visit.list(
+    return visit.collection(
         call, [user for user in users if visit.sees(user["id"])], known=PROPERTIES, defaults=_defaults(call)
     )
 
@@ -110,7 +110,7 @@ def _create(visit: Visit, given: Json) -> Json:
     for name in ("accountEnabled", "displayName", "mailNickname", "userPrincipalName", "passwordProfile"):
         if given.get(name) in (None, ""):
             raise Rejection(400, "Request_BadRequest", f"A value is required for property '{name}' of resource 'User'.")
-    if visit.directory.user_named(given["userPrincipalName"]) is not None:
+    if visit.directory.user_named(str(given["userPrincipalName"])) is not None:
         raise Rejection(
             400,
             "Request_BadRequest",
@@ -183,10 +183,8 @@ def invite(visit: Visit, call: Call) -> Answer:
 
 def _known(visit: Visit, mail: str) -> Json | None:
     """Who already has this address, in any case: two guests with one address cannot be."""
-    wanted = mail.lower()
-    for user in visit.directory.users.values():
-        addresses = [user.get("mail"), user.get("userPrincipalName"), *(user.get("otherMails") or [])]
-        if any(str(address).lower() == wanted for address in addresses if address):
+    for path in ("mail", "userPrincipalName", "otherMails"):
+        for user in visit.directory.users_having(path, mail, fold=True):
             return user
     return None
 

@@ -84,7 +84,7 @@ class Visit:
             "servicePrincipalType": "ManagedIdentity" if app.managed_identity else "Application",
         }, "servicePrincipal"
 
-    def list_ids(
+    def objects(
         self,
         call: Call,
         ids: Sequence[str],
@@ -94,16 +94,16 @@ class Visit:
         defaults: Sequence[str] = (),
     ) -> Answer:
         """Answer a list of directory objects."""
-        return self.list(
+        return self.collection(
             call, [self.show(found, typed=typed) for found in ids if self.sees(found)], known=known, defaults=defaults
         )
 
-    def list(
+    def collection(
         self, call: Call, items: Sequence[Json], *, known: Collection[str] | None = None, defaults: Sequence[str] = ()
     ) -> Answer:
         """Answer a list: filtered, counted, cut into pages, with the properties that were selected."""
         if "$filter" in call.query:
-            node = self.filter(call, known)
+            node = self.checked_filter(call, known)
             items = [item for item in items if matches(node, item)]
         shown, link = page(items, call=call, most=self.world.contents.page_size, show=selecting(call, defaults))
         body: Json = {"@odata.context": f"{call.origin}/{call.segments[0]}/$metadata#{'/'.join(call.segments[1:])}"}
@@ -113,7 +113,7 @@ class Visit:
             body["@odata.nextLink"] = link
         return Answer(200, body | {"value": shown})
 
-    def filter(self, call: Call, known: Collection[str] | None) -> Node:
+    def checked_filter(self, call: Call, known: Collection[str] | None) -> Node:
         """Read the `$filter`; a 400 for a property that the type does not have, or an advanced query not asked for as one."""
         node = read_filter(call.query["$filter"])
         for name in properties(node):

@@ -217,7 +217,17 @@ def _tenant(directory: Directory, made_by: Callable[[str], str]) -> Json:
         "administrativeUnits": [
             {"id": unit.id, "name": unit.name, "members": named(unit.members)} for unit in directory.units.values()
         ],
-        "invitations": [asdict(invitation) for invitation in directory.invitations],
+        "invitations": [
+            {
+                "mail": invitation.mail,
+                "userId": invitation.user_id,
+                "mailSent": invitation.mail_sent,
+                "redirectUrl": invitation.redirect_url,
+                "at": invitation.at,
+                "by": invitation.by,
+            }
+            for invitation in directory.invitations
+        ],
     }
 
 

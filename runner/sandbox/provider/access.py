@@ -50,7 +50,15 @@ class Settings:
         if found := self.text(argument, variable):
             return found
         path = self.text(f"{argument}_file_path", f"{variable}_FILE_PATH")
-        return FilePath(path).read_text(encoding="utf-8").strip() if path else ""
+        return _content(path, f"{argument}_file_path") if path else ""
+
+
+def _content(path: str, argument: str) -> str:
+    try:
+        return FilePath(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        detail = f"{argument} is {path!r}, which cannot be read: {error.strerror}."
+        raise Failed("The file with the credential cannot be read", detail) from error
 
 
 def sandbox_origin(environment: Mapping[str, str]) -> tuple[str, int]:
@@ -133,7 +141,7 @@ class Identity:
         with self.lock:
             kept, ends = self.tokens.get(scope, ("", 0.0))
             if time.monotonic() > ends - _EXPIRY_MARGIN:
-                reply = self._from_managed_identity(scope) if self._uses_managed_identity else self._exchange(scope)
+                reply = self._new_token(scope)
                 kept, ends = reply["access_token"], time.monotonic() + float(reply.get("expires_in", 3600))
                 self.tokens[scope] = kept, ends
             return kept
@@ -147,42 +155,37 @@ class Identity:
         claims: dict[str, Any] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return claims
 
-    @property
-    def _uses_managed_identity(self) -> bool:
-        has_other = self.settings.text_or_file("client_secret", "ARM_CLIENT_SECRET") or self.settings.flag(
-            "use_oidc", "ARM_USE_OIDC"
-        )
-        return not has_other and self.settings.flag("use_msi", "ARM_USE_MSI")
-
-    def _exchange(self, scope: str) -> dict[str, Any]:
+    def _new_token(self, scope: str) -> dict[str, Any]:
         url = f"{self.authority}/{self.tenant_id}/oauth2/v2.0/token"
-        form = {"grant_type": "client_credentials", "client_id": self.client_id, "scope": scope} | self._proof(url)
-        reply = self.rest.send(
-            "POST", url, body=urlencode(form).encode(), headers={"Content-Type": "application/x-www-form-urlencoded"}
+        if proof := self._proof(url):
+            form = {"grant_type": "client_credentials", "client_id": self.client_id, "scope": scope} | proof
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            reply = self.rest.send("POST", url, body=urlencode(form).encode(), headers=headers)
+            return _token_reply(reply.status, reply.json, "the authority")
+        if self.settings.flag("use_msi", "ARM_USE_MSI"):
+            return self._from_managed_identity(scope)
+        raise Failed(
+            "No credential is configured",
+            "The stand-in provider takes a client secret, a client certificate, an OIDC token or a managed identity; "
+            "it does not ask the Azure command line.",
         )
-        return _token_reply(reply.status, reply.json, "the authority")
 
     def _proof(self, token_url: str) -> dict[str, str]:
         """Prove the client's identity with what is configured, in the order in which the real providers look."""
-        settings = self.settings
-        if secret := settings.text_or_file("client_secret", "ARM_CLIENT_SECRET"):
+        text = self.settings.text
+        if secret := self.settings.text_or_file("client_secret", "ARM_CLIENT_SECRET"):
             return {"client_secret": secret}
-        if settings.text("client_certificate", "ARM_CLIENT_CERTIFICATE") or settings.text(
+        if text("client_certificate", "ARM_CLIENT_CERTIFICATE") or text(
             "client_certificate_path", "ARM_CLIENT_CERTIFICATE_PATH"
         ):
-            from runner.sandbox.provider.assertion import (
-                signed_assertion,
-            )  # cryptography costs a start more than all else here
+            # Imported here: cryptography costs a start more than everything else together.
+            from runner.sandbox.provider.assertion import signed_assertion
 
-            assertion = signed_assertion(settings.text, client_id=self.client_id, audience=token_url)
-        elif settings.flag("use_oidc", "ARM_USE_OIDC"):
+            assertion = signed_assertion(text, client_id=self.client_id, audience=token_url)
+        elif self.settings.flag("use_oidc", "ARM_USE_OIDC"):
             assertion = self._federated_token()
         else:
-            raise Failed(
-                "No credential is configured",
-                "The stand-in provider takes a client secret, a client certificate, an OIDC token or a managed identity; "
-                "it does not ask the Azure command line.",
-            )
+            return {}
         return {
             "client_assertion": assertion,
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
@@ -191,12 +194,7 @@ class Identity:
     def _federated_token(self) -> str:
         if token := self.settings.text("oidc_token", "ARM_OIDC_TOKEN"):
             return token
-        path = self.settings.text("oidc_token_file_path", "ARM_OIDC_TOKEN_FILE_PATH")
-        try:
-            return FilePath(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            detail = f"ARM_USE_OIDC is set, but the token file {path!r} cannot be read: {error.strerror}."
-            raise Failed("The OIDC token cannot be read", detail) from error
+        return _content(self.settings.text("oidc_token_file_path", "ARM_OIDC_TOKEN_FILE_PATH"), "oidc_token_file_path")
 
     def _from_managed_identity(self, scope: str) -> dict[str, Any]:
         endpoint = self.settings.text("msi_endpoint", "ARM_MSI_ENDPOINT")

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from runner.sandbox.provider.access import Identity
 from runner.sandbox.provider.contract import Failed
@@ -25,6 +25,7 @@ _POLL_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # then the last, where no reply names
 _VISIBLE_WITHIN = 120.0  # seconds a new object may stay invisible to reads
 _SUCCEEDED, _FAILED = "succeeded", frozenset({"failed", "canceled", "cancelled"})
 _RULE = "-" * 80
+_PLAIN_IN_PATH = "/:@!$&'()*+,;=~"
 _SHOWN = 4000  # characters of a reply that a diagnostic quotes
 
 
@@ -161,7 +162,7 @@ class Arm:
 
     def _send(self, method: str, path: str, api_version: str, options: Options, body: Any = None) -> Reply:
         query = {key: ",".join(given) for key, given in options.query.items()} | {"api-version": api_version}
-        url = f"{self.endpoint}{path}?{urlencode(sorted(query.items()))}"
+        url = f"{self.endpoint}{quote(path, safe=_PLAIN_IN_PATH)}?{urlencode(sorted(query.items()))}"
         return self._retried(method, url, options, body)
 
     def _retried(self, method: str, url: str, options: Options, body: Any = None) -> Reply:

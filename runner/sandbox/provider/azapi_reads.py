@@ -5,9 +5,9 @@ from __future__ import annotations
 from runner.sandbox.provider import arguments, identities, resource_id
 from runner.sandbox.provider.arm import Arm, RequestFailed
 from runner.sandbox.provider.azapi_action import METHODS, perform
-from runner.sandbox.provider.azapi_resource import normal_location
 from runner.sandbox.provider.azapi_update import checked_target, names_of, output_of, target_of
 from runner.sandbox.provider.contract import Failed, Object, Problem
+from runner.sandbox.provider.envelope import location_of, normal_location, tags_of
 from runner.sandbox.provider.resource_id import InvalidId
 from runner.sandbox.provider.values import plain
 
@@ -61,8 +61,8 @@ class ReadResource:
         return {
             **known,
             "exists": True,
-            "tags": body.get("tags") or None,
-            "location": normal_location(body["location"]) if body.get("location") else None,
+            "tags": tags_of(found),
+            "location": normal_location(location_of(found)) or None,
             "identity": [identity] if identity else None,
             "output": output_of(config, found),
         }

@@ -7,7 +7,8 @@ from threading import Event
 from runner.sandbox.provider import access, schema
 from runner.sandbox.provider.azuread_groups import Group
 from runner.sandbox.provider.azuread_members import GROUP_MEMBER, UNIT_MEMBER, Invitation
-from runner.sandbox.provider.azuread_reads import ReadClient, ReadGroup, ReadServicePrincipal, ReadUser, ReadUsers
+from runner.sandbox.provider.azuread_reads import ReadClient, ReadGroup, ReadServicePrincipal
+from runner.sandbox.provider.azuread_users import ReadUser, ReadUsers
 from runner.sandbox.provider.contract import Failed, Object, Provider
 from runner.sandbox.provider.graph import Graph
 from runner.sandbox.provider.rest import Rest

@@ -13,7 +13,6 @@ from runner.sandbox.provider import arguments, schema
 from runner.sandbox.provider.contract import Change, Failed, Object, Path, Planned, Private, Problem, Stored
 from runner.sandbox.provider.directory import NAMED_FIELDS, checked_uuids, import_last_segment, on_create, settled
 from runner.sandbox.provider.graph import BETA, Graph, GraphFailed, quoted
-from runner.sandbox.provider.values import Unknown
 
 _KIND = "#microsoft.graph.group"
 _UNIT = "#microsoft.graph.administrativeUnit"
@@ -43,12 +42,14 @@ class Group:
         )
 
     def plan(self, session: Graph, change: Change) -> Planned:
-        plan = {**change.planned, "prevent_duplicate_names": bool(change.planned["prevent_duplicate_names"])}
-        if isinstance(change.planned["prevent_duplicate_names"], Unknown):
-            plan["prevent_duplicate_names"] = change.planned["prevent_duplicate_names"]
         prior = change.prior
+        plan = dict(change.planned)
+        if plan["prevent_duplicate_names"] is None:
+            plan["prevent_duplicate_names"] = False
         if prior is None:
             return Planned(on_create(schema.load("azuread").resources[self.type_name], plan, change.config))
+        # The older plugin SDK does not tell null from empty, so neither does a plan.
+        plan |= {name: prior[name] for name, value in plan.items() if value is None and not prior[name]}
         name = plan["display_name"]
         if plan["prevent_duplicate_names"] is True and isinstance(name, str) and name != prior["display_name"]:
             self._refuse_duplicate(session, name, own_id=prior["object_id"])
@@ -140,7 +141,7 @@ class Group:
         units = sorted(planned["administrative_unit_ids"] or [])
         path = f"{BETA}/directory/administrativeUnits/{units[0]}/members" if units else f"{BETA}/groups"
         made = session.post(path, body)
-        if made.get("@odata.type", _KIND) != _KIND:
+        if not isinstance(made, dict) or made.get("@odata.type", _KIND) != _KIND or not made.get("id"):
             raise Failed("Creating group", "Graph did not answer with a group.")
         id_ = str(made["id"])
         for unit in units[1:]:
@@ -202,10 +203,10 @@ def _unless_empty(found: Any, wanted: Any) -> Any:
 
 
 def _same(left: Any, right: Any) -> bool:
-    """Compare arguments; the order of a set says nothing and an empty one is the same as none."""
-    if isinstance(left, list) or isinstance(right, list):
-        return not isinstance(left, Unknown) and sorted(map(str, left or ())) == sorted(map(str, right or ()))
-    return bool(left == right)
+    """Compare arguments; the order of a set says nothing, and what is empty is the same as null."""
+    if isinstance(left, list) and isinstance(right, list):
+        return sorted(map(str, left)) == sorted(map(str, right))
+    return bool(left == right) or not (left or right)
 
 
 def _object_id(state: Object) -> str:

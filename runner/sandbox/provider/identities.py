@@ -25,10 +25,14 @@ def from_body(found: Any) -> Object | None:
     kind = str(found["type"])
     return {
         "type": by_word.get(kind.replace(" ", "").lower(), kind),
-        "identity_ids": sorted(found.get("userAssignedIdentities") or ()),
-        "principal_id": found.get("principalId"),
-        "tenant_id": found.get("tenantId"),
+        "identity_ids": sorted(ids) if isinstance(ids := found.get("userAssignedIdentities"), dict) else [],
+        "principal_id": _text(found.get("principalId")),
+        "tenant_id": _text(found.get("tenantId")),
     }
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def refreshed(blocks: list[Object], found: Any) -> list[Object]:

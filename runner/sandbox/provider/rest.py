@@ -75,6 +75,14 @@ def pause(stop: Event, seconds: float) -> None:
         raise Failed("Stopped", "The engine asked to stop before the operation was complete.")
 
 
+class _Broken(Exception):
+    """A connection broke before the reply was whole."""
+
+    def __init__(self, reason: str, *, is_passing: bool) -> None:
+        super().__init__(reason)
+        self.is_passing = is_passing
+
+
 @dataclass
 class Rest:
     """Requests to one origin."""
@@ -115,30 +123,41 @@ class Rest:
                 "The stand-in provider refuses this address", f"{url!r} is not the sandbox at {self.host}:{self.port}."
             )
         for attempt in range(1, self.attempts + 1):
-            reply = self._once(method, url, body, dict(headers or {}), plain=plain_loopback)
-            if reply.status not in _REPEATED or attempt == self.attempts:
-                break
-            wait = reply.retry_after
+            is_last = attempt == self.attempts
+            try:
+                reply = self._once(method, url, body, dict(headers or {}), plain=plain_loopback)
+            except _Broken as broken:
+                if is_last or not broken.is_passing or method not in _SAFE_TO_REPEAT:
+                    raise Failed("The sandbox does not answer", f"{method} {url}: {broken}.") from broken
+                wait = None
+            else:
+                if is_last or reply.status not in _REPEATED:
+                    return reply
+                wait = reply.retry_after
             pause(self.stop, _SHORT_PAUSE * 2 ** (attempt - 1) if wait is None else wait)
-        return reply
+        raise AssertionError("the last attempt returns or raises")
 
     def _once(self, method: str, url: str, body: bytes | None, headers: dict[str, str], *, plain: bool) -> Reply:
         from http.client import HTTPException
+        from ssl import SSLCertVerificationError
 
         parts = urlsplit(url)
         target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         headers = {"User-Agent": self.user_agent, "Accept": "application/json"} | headers
-        connection, is_reused = self._connection(parts.hostname or "", parts.port, plain=plain)
+        connection = self._connection(parts.hostname or "", parts.port, plain=plain)
         try:
             connection.request(method, target, body, headers)
             response = connection.getresponse()
             content = response.read()
         except (HTTPException, OSError) as error:
             connection.close()
-            self.connections.__dict__.clear()
-            if is_reused and method in _SAFE_TO_REPEAT:
-                return self._once(method, url, body, headers, plain=plain)
-            raise Failed("The sandbox does not answer", f"{method} {url}: {error or type(error).__name__}.") from error
+            is_passing = not isinstance(error, SSLCertVerificationError)
+            raise _Broken(str(error) or type(error).__name__, is_passing=is_passing) from error
+        except ValueError as error:  # a header or an address that HTTP has no way to say
+            connection.close()
+            raise Failed("The request cannot be sent", f"{method} {parts.path}: {error}.") from error
+        if plain:
+            connection.close()
         found = {name.lower(): value for name, value in response.getheaders()}
         return Reply(method, url, response.status, response.reason, found, content)
 
@@ -148,16 +167,16 @@ class Rest:
         if kept is not None:
             kept.close()
 
-    def _connection(self, host: str, port: int | None, *, plain: bool) -> tuple[HTTPConnection, bool]:
-        """Return this thread's connection and whether it was open. One that the server has closed in the meantime is dropped."""
+    def _connection(self, host: str, port: int | None, *, plain: bool) -> HTTPConnection:
+        """Return this thread's connection. One that the server has closed in the meantime is replaced."""
         from http.client import HTTPConnection, HTTPSConnection
 
         if plain:
-            return HTTPConnection(host, port, timeout=_SOCKET_TIMEOUT), False
+            return HTTPConnection(host, port, timeout=_SOCKET_TIMEOUT)
         kept: HTTPConnection | None = getattr(self.connections, "kept", None)
         if kept is not None and kept.sock is not None:
             if not select.select([kept.sock], [], [], 0)[0]:
-                return kept, True
+                return kept
             kept.close()
         self.connections.kept = kept = HTTPSConnection(host, port, timeout=_SOCKET_TIMEOUT, context=self._tls)
-        return kept, False
+        return kept

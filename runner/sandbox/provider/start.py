@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 
 def main(name: str, certificate: str) -> None:
-    """Serve the stand-in `name` until the engine is done with it."""
-    from runner.sandbox.provider.protocol import serve
+    """Serve the stand-in `name`, the module of that name in this package, until the engine is done with it."""
+    from runner.sandbox.provider.process import serve
 
-    if name == "azapi":
-        from runner.sandbox.provider import azapi
-
-        serve(azapi.PROVIDER, Path(certificate))
-    else:
-        from runner.sandbox.provider import azuread
-
-        serve(azuread.PROVIDER, Path(certificate))
+    serve(import_module(f"runner.sandbox.provider.{name}").PROVIDER, Path(certificate))

@@ -74,7 +74,10 @@ class UnfitValue(ValueError):
 
 def read(encoded: bytes, type_: CtyType) -> Any:
     """Decode msgpack bytes of `type_`."""
-    raw = msgpack.unpackb(encoded, ext_hook=_read_extension, strict_map_key=False)
+    try:
+        raw = msgpack.unpackb(encoded, ext_hook=_read_extension, strict_map_key=False)
+    except msgpack.StackError as error:
+        raise RecursionError from error
     return _from_wire(raw, type_)
 
 

@@ -46,7 +46,10 @@ module "groups" {
 }
 
 locals {
-  scope     = "/subscriptions/${var.subscription_id}"
+  scope = "/subscriptions/${var.subscription_id}"
+}
+
+locals {
   group_ids = merge(module.groups.group_ids, var.existing_groups)
 }
 
