@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from runner.sandbox.azure.server import Sandbox
+from tests.engine.run import terraform
 
-TERRAFORM = "/usr/local/bin/terraform"
+TERRAFORM = terraform()
 MODULES = Path(__file__).resolve().parents[2] / "modules"
 NAMES = ("entra-groups", "management-group-association", "resource-group", "role-assignments", "subscription-tags")
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-TERRAFORM = "/usr/local/bin/terraform"
+from tests.engine.run import terraform
+
+TERRAFORM = terraform()
 
 REQUIRED = """
 terraform {
