@@ -12,10 +12,11 @@ from time import monotonic, sleep
 
 import yaml
 
-from runner import packaged
+import runner
 from runner.sandbox.handle import read_handle
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "demo"
+SEED = Path(runner.__file__).parent / "sandbox" / "azure" / "default_seed.yaml"
 SECRET = "sandbox-runner-secret"
 
 
@@ -27,7 +28,7 @@ def subscription(number: int) -> str:
 def sandbox(directory: Path, tenants: int) -> Iterator[Path]:
     """A running sandbox with a subscription per tenant; its directory, for `LZR_SANDBOX`."""
     directory.mkdir(parents=True)
-    seed = yaml.safe_load(packaged.sandbox_seed().read_text(encoding="utf-8"))
+    seed = yaml.safe_load(SEED.read_text(encoding="utf-8"))
     seed["azure"]["subscriptions"] = [
         {"id": subscription(number), "name": f"bench-{number}", "managementGroup": "sandbox"}
         for number in range(tenants)

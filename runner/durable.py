@@ -2,7 +2,7 @@
 
 Each process has its own executor id, holds its liveness lock and listens to a queue of its own, so a run is executed by the process
 somebody started it in, with that process's credentials and settings. Only runs of executors whose lock is free are taken over.
-Queues are kept in the database and re-used by number; a queue that is not there yet is noticed by DBOS only after a second. What a
+Queues are kept in the database and reused by number; a queue that is not there yet is noticed by DBOS only after a second. What a
 dead process left in one is taken out of it before anybody listens to it again.
 
 The run's row says whose it is, and only the row: a workflow that is begun twice finds there that the run is not its own. Before a

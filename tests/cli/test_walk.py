@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from typing import Any
 
 from runner.domain.run import Status
 from tests.estate import TENANT, Estate
@@ -16,6 +18,10 @@ def approved(estate: Estate, *arguments: str) -> str:
     planned = estate.lzr("plan", "documents", "--json", *arguments, code=6).run
     estate.lzr("approve", planned["id"], "--digest", planned["digest"][:12])
     return str(planned["id"])
+
+
+def costs(center: str, tenant: dict[str, Any]) -> None:
+    tenant["spec"]["projectTags"]["costCenter"] = [center]
 
 
 def applied(estate: Estate) -> None:
@@ -108,7 +114,7 @@ def test_documents_that_moved_make_an_approval_void(estate: Estate) -> None:
 
 def test_a_state_that_moved_makes_an_approval_void(estate: Estate) -> None:
     for cost_center in ("4711", "0815"):
-        estate.edit("Tenant", lambda tenant, tag=cost_center: tenant["spec"]["projectTags"].update(costCenter=[tag]))
+        estate.edit("Tenant", partial(costs, cost_center))
         applied(estate)
     estate.edit("Tenant", lambda tenant: tenant["spec"]["projectTags"].update(costCenter=["4712"]))
     run = approved(estate)

@@ -122,11 +122,22 @@ def test_an_operation_that_fails_says_why(terraform: Workspace, store: Store, az
     assert "too many" in ran.text
 
 
-def test_an_address_outside_the_sandbox_is_never_followed(terraform: Workspace, store: Store) -> None:
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://management.azure.com/operations/1",
+        "https://127.0.0.1:99999/",
+        "http://127.0.0.1/",
+        "/operations/1",
+        "https://[",
+        "nonsense",
+    ],
+)
+def test_an_address_outside_the_sandbox_is_never_followed(terraform: Workspace, store: Store, address: str) -> None:
     store.answer_next(
         "PUT",
         "things",
-        Answer(201, {"id": THING}, {"Azure-AsyncOperation": "https://management.azure.com/operations/1"}),
+        Answer(201, {"id": THING}, {"Azure-AsyncOperation": address}),
     )
     terraform.write(thing())
     ran = terraform.apply()

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+import runner
 from runner.store.opening import open_store
 from runner.store.sealing import Keyring
 from tests.estate import TENANT, Estate, opened_estate
 
+SEED = Path(runner.__file__).parent / "sandbox" / "azure" / "default_seed.yaml"
 CLIENT_SECRET = 'canary-client-secret-"\\/ü+&=9f3a'
 STATE_SECRET = "canary-in-state-7c1d"
 TOKEN = re.compile(rb"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}")  # a JSON Web Token
@@ -26,7 +28,7 @@ def planted(tmp_path: Path, sandbox_certificates: Path) -> Iterator[Estate]:
     """The demo's estate, whose client secret is a canary."""
     with opened_estate(tmp_path / "estate", sandbox_certificates) as estate:
         with estate.sandbox.world.lock:
-            seed = yaml.safe_load(Path("runner/sandbox/azure/default_seed.yaml").read_text(encoding="utf-8"))
+            seed = yaml.safe_load(SEED.read_text(encoding="utf-8"))
             for tenant in seed["tenants"]:
                 for application in tenant.get("applications", ()):
                     if application.get("secrets") == ["sandbox-runner-secret"]:
@@ -56,7 +58,8 @@ def written(estate: Estate, spoken: list[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def test_no_secret_is_in_anything_the_runner_wrote(planted: Estate) -> None:
-    estate, spoken = planted, []
+    estate = planted
+    spoken: list[str] = []
 
     def lzr(*arguments: str, code: int | None = 0, **settings: str) -> str:
         ran = estate.lzr(*arguments, code=code, LZR_LOG_LEVEL="debug", **settings)

@@ -42,40 +42,39 @@ def _put(session: Session, call: Call, ids: Ids) -> Answer:
         return _update(session, held, wanted, role_id)
     principal = str(wanted["principalId"]).lower()
     kind = _kind(session, principal, wanted.get("principalType"))
-    for other in session.estate.roles_of(principal):
-        if (
-            other["properties"]["scope"].lower() == (scope.lower() or "/")
-            and other["properties"]["roleDefinitionId"].lower() == role_id.lower()
-        ):
-            known = other["name"].replace("-", "")
+    _refuse_second(session, principal, scope, role_id)
+    now = stamp(session.world.now())
+    properties = {
+        "roleDefinitionId": role_id,
+        "principalId": principal,
+        "principalType": kind,
+        "scope": scope or "/",
+        "condition": wanted.get("condition"),
+        "conditionVersion": wanted.get("conditionVersion"),
+        "createdOn": now,
+        "updatedOn": now,
+        "createdBy": session.object_id,
+        "updatedBy": session.object_id,
+        "delegatedManagedIdentityResourceId": wanted.get("delegatedManagedIdentityResourceId"),
+        "description": wanted.get("description"),
+    }
+    assignment_id = f"{scope}/providers/{TYPE}/{ids['name']}"
+    assignment = {"properties": properties, "id": assignment_id, "type": TYPE, "name": ids["name"]}
+    session.estate.put_role_assignment(assignment)
+    session.world.attribute(assignment_id, session.by)
+    return Answer(201, assignment)
+
+
+def _refuse_second(session: Session, principal: str, scope: str, role_id: str) -> None:
+    """A principal has a role at a scope once, whatever the assignment is called."""
+    for held in session.estate.roles_of(principal):
+        there = held["properties"]["scope"].lower() == (scope.lower() or "/")
+        if there and held["properties"]["roleDefinitionId"].lower() == role_id.lower():
             raise Rejection(
                 409,
                 "RoleAssignmentExists",
-                f"The role assignment already exists. The ID of the existing role assignment is {known}.",
+                f"The role assignment already exists. The ID of the existing role assignment is {held['name'].replace('-', '')}.",
             )
-    now = stamp(session.world.now())
-    assignment: Json = {
-        "properties": {
-            "roleDefinitionId": role_id,
-            "principalId": principal,
-            "principalType": kind,
-            "scope": scope or "/",
-            "condition": wanted.get("condition"),
-            "conditionVersion": wanted.get("conditionVersion"),
-            "createdOn": now,
-            "updatedOn": now,
-            "createdBy": session.object_id,
-            "updatedBy": session.object_id,
-            "delegatedManagedIdentityResourceId": wanted.get("delegatedManagedIdentityResourceId"),
-            "description": wanted.get("description"),
-        },
-        "id": f"{scope}/providers/{TYPE}/{ids['name']}",
-        "type": TYPE,
-        "name": ids["name"],
-    }
-    session.estate.put_role_assignment(assignment)
-    session.world.attribute(assignment["id"], session.by)
-    return Answer(201, assignment)
 
 
 def _update(session: Session, held: Json, wanted: Json, role_id: str) -> Answer:

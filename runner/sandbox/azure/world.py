@@ -191,18 +191,7 @@ def _tenant(directory: Directory, made_by: Callable[[str], str]) -> Json:
             {"clientId": app.client_id, "objectId": app.object_id, "name": app.name}
             for app in directory.applications.values()
         ],
-        "users": [
-            {
-                "id": user["id"],
-                "userPrincipalName": user.get("userPrincipalName"),
-                "mail": user.get("mail"),
-                "userType": user.get("userType"),
-                "externalUserState": user.get("externalUserState"),
-                "accountEnabled": user.get("accountEnabled"),
-                "madeBy": made_by(user["id"]),
-            }
-            for user in directory.users.values()
-        ],
+        "users": [_user(user) | {"madeBy": made_by(user["id"])} for user in directory.users.values()],
         "groups": [
             {
                 "id": group.id,
@@ -229,6 +218,11 @@ def _tenant(directory: Directory, made_by: Callable[[str], str]) -> Json:
             for invitation in directory.invitations
         ],
     }
+
+
+def _user(user: Json) -> Json:
+    shown = ("id", "userPrincipalName", "mail", "userType", "externalUserState", "accountEnabled")
+    return {name: user.get(name) for name in shown}
 
 
 def _tree(estate: Estate, group: ManagementGroup) -> Json:

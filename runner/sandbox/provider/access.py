@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from threading import Lock
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from runner.sandbox.provider.contract import Failed, Object
-from runner.sandbox.provider.rest import Rest
+from runner.sandbox.provider.rest import Rest, where
 
 SANDBOX_URL = "LZR_SANDBOX_URL"
 _EXPIRY_MARGIN = 60.0  # seconds before its end at which a token is renewed
@@ -80,14 +80,10 @@ def sandbox_origin(environment: Mapping[str, str]) -> tuple[str, int]:
 
 def origin(address: str) -> tuple[str, int]:
     """Split an https address into host and port."""
-    parts = urlsplit(address if "://" in address else f"https://{address}")
-    try:
-        port = parts.port or 443
-    except ValueError:
-        port = 0
-    if parts.scheme != "https" or not parts.hostname or not port:
+    scheme, host, port = where(address if "://" in address else f"https://{address}")
+    if scheme != "https" or not host:
         raise Failed("Address is not usable", f"{address!r} is not an https address with a host.")
-    return parts.hostname, port
+    return host, port
 
 
 def is_loopback(host: str) -> bool:
@@ -198,7 +194,7 @@ class Identity:
 
     def _from_managed_identity(self, scope: str) -> dict[str, Any]:
         endpoint = self.settings.text("msi_endpoint", "ARM_MSI_ENDPOINT")
-        if not endpoint or not is_loopback(urlsplit(endpoint).hostname or ""):
+        if not endpoint or not is_loopback(where(endpoint)[1] or ""):
             raise Failed(
                 "The stand-in provider refuses this address",
                 f"ARM_MSI_ENDPOINT is {endpoint!r}, which is not on loopback.",

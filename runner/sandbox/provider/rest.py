@@ -75,6 +75,15 @@ def pause(stop: Event, seconds: float) -> None:
         raise Failed("Stopped", "The engine asked to stop before the operation was complete.")
 
 
+def where(url: str) -> tuple[str, str | None, int]:
+    """Split off what says where a URL leads; one that cannot be read leads nowhere."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or 443
+    except ValueError:
+        return "", None, 0
+
+
 class _Broken(Exception):
     """A connection broke before the reply was whole."""
 
@@ -117,8 +126,7 @@ class Rest:
         plain_loopback: bool = False,
     ) -> Reply:
         """Return whatever the server answers. Only `plain_loopback`, an address that its caller checked, may leave the origin."""
-        parts = urlsplit(url)
-        if not plain_loopback and (parts.scheme, parts.hostname, parts.port or 443) != ("https", self.host, self.port):
+        if not plain_loopback and where(url) != ("https", self.host, self.port):
             raise Failed(
                 "The stand-in provider refuses this address", f"{url!r} is not the sandbox at {self.host}:{self.port}."
             )
