@@ -1,16 +1,18 @@
-"""The process's own log (not the journals of runs), and the one place where known secrets are taken out of text."""
+"""The process's own log (not the journals of runs), and the one place where known secrets are taken out of text.
+
+The standard library's logging and not structlog: that one imports rich where it finds it, 11 MB in a process that has to stay small.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
-from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-import structlog
-
+NAME = "lzr"
 HIDDEN = "(hidden)"
 _SHORTEST = 6  # a shorter value would be found in ordinary words
 
@@ -39,36 +41,57 @@ class Redactor:
 
 
 def configure(level: str, redactor: Redactor) -> None:
-    """Log to standard error: for people on a terminal, JSON lines otherwise."""
+    """Log to standard error: words for people on a terminal, JSON lines otherwise. No known secret gets through."""
     on_terminal = sys.stderr.isatty()
-    console = structlog.dev.ConsoleRenderer(
-        exception_formatter=structlog.dev.plain_traceback
-    )  # never with local variables
-    renderer: list[Any] = [console if on_terminal else structlog.processors.JSONRenderer(), _last(redactor)]
-    number = logging.getLevelNamesMapping()[level.upper()]
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _without_traceback if on_terminal and level != "debug" else structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, *renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*shared, *renderer], foreign_pre_chain=None))
-    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+    handler.setFormatter(Words(redactor, tracebacks=level == "debug") if on_terminal else JsonLines(redactor))
+    own = logging.getLogger(NAME)
+    own.handlers, own.propagate = [handler], False
+    own.setLevel(level.upper())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
-def _without_traceback(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A person at a terminal is told the error in words; LZR_LOG_LEVEL=debug shows where it came from."""
-    event.pop("exc_info", None)
-    return event
+class JsonLines(logging.Formatter):
+    """One JSON object per event, for machines; tracebacks without local variables."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **_facts(record),
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return self._redactor(json.dumps(told, default=str))
 
 
-def _last(redactor: Redactor) -> Any:
-    """As the last processor: what is written, tracebacks included, has no known secret in it."""
-    return lambda _, __, text: redactor(text)
+class Words(logging.Formatter):
+    """A line per event. A person at a terminal is told errors in words elsewhere; a traceback is only for those who ask."""
+
+    def __init__(self, redactor: Redactor, *, tracebacks: bool) -> None:
+        super().__init__()
+        self._redactor = redactor
+        self._tracebacks = tracebacks
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = "  ".join(f"{name}={value}" for name, value in _facts(record).items())
+        text = f"{record.levelname.lower()}: {record.getMessage()}  {facts}".rstrip()
+        if record.exc_info and self._tracebacks:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        return self._redactor(text)
+
+
+_ORDINARY = frozenset(vars(logging.makeLogRecord({})))
+
+
+def _facts(record: logging.LogRecord) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in vars(record).items()
+        if name not in _ORDINARY and name not in ("message", "taskName")
+    }

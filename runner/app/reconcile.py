@@ -8,6 +8,7 @@ apply does not: it records its intent first, and an intent without a result is s
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -15,8 +16,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
-
-import structlog
 
 from runner.app import adoption
 from runner.app.journal import RunJournal, failure_of
@@ -43,7 +42,7 @@ from runner.ports import Approval, Azure, Bundles, Infrastructure, Planned, Reso
 T = TypeVar("T")
 Once = Callable[[str, Callable[[], Any]], Any]
 
-log = structlog.get_logger()
+log = logging.getLogger("lzr")
 
 
 @dataclass(frozen=True)
@@ -203,18 +202,21 @@ def _plan_infrastructure(
     journal: RunJournal,
     stop: threading.Event,
 ) -> tuple[Configuration, Planned]:
-    """Plan; where an earlier apply did not come to its end, plan again with imports of what it left behind."""
+    """Plan; where an earlier apply did not come to its end, plan again with imports of what it left behind, until nothing more is
+    found: what one thing is called may be known only once another one is taken in."""
     planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
     if not adoption.is_due(run, ports.runs):
         return configuration, planned
-    with journal.step("look for what was being created") as note:
-        imports = adoption.existing(planned.plan.changes, azure)
-        note(f"{len(imports)} found")
-    if not imports:
-        return configuration, planned
-    ports.runs.note(run.id, options={"imports": [item.model_dump() for item in imports]})
-    configuration = replace(configuration, imports=imports)
-    return configuration, ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
+    while True:
+        with journal.step("look for what was being created") as note:
+            found = [one for one in adoption.existing(planned.plan.changes, azure) if one not in configuration.imports]
+            note(f"{len(found)} found")
+        if not found:
+            return configuration, planned
+        imports = (*configuration.imports, *found)
+        ports.runs.note(run.id, options={"imports": [item.model_dump() for item in imports]})
+        configuration = replace(configuration, imports=imports)
+        planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
 
 
 def _facts(placed: Placed, configuration: Configuration, resources: ResourceManager) -> Facts:
@@ -458,14 +460,14 @@ def end_badly(run: Run, error: BaseException, ports: Ports) -> Run:
     failed = [event.data["name"] for event in ports.runs.events(run.id) if event.kind is Kind.STEP_FAILED]
     failure = failure_of(error, redact=ports.redact, step=failed[-1] if failed else "")
     if failure.family == "internal-error":
-        log.error("run_failed", run=run.id, tenant=run.tenant, exc_info=error)
+        log.error("run_failed", exc_info=error, extra={"run": run.id, "tenant": run.tenant})
     status = Status.CANCELED if isinstance(error, Canceled) else Status.FAILED
     try:
         ended = ports.runs.move(
             run.id, status, now=ports.now(), failure=with_hint(failure, run), executor=ports.executor
         )
     except Refused as refused:
-        log.warning("run_ended_elsewhere", run=run.id, tenant=run.tenant, reason=refused.code)
+        log.warning("run_ended_elsewhere", extra={"run": run.id, "tenant": run.tenant, "reason": refused.code})
         ended = ports.runs.get(run.id)
     else:
         ports.infrastructure.discard(run)

@@ -118,14 +118,14 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - the other place where errors end; a bug gets no traceback on the terminal
-        import structlog
+    except Exception as error:
+        import logging
 
         from runner import logs
 
-        if not structlog.is_configured():
+        if not logging.getLogger(logs.NAME).handlers:
             logs.configure("warning", logs.Redactor())
-        structlog.get_logger().error("command_failed", exc_info=error)
+        logging.getLogger(logs.NAME).error("command_failed", exc_info=error)
         click.echo(f"The runner has a bug ({type(error).__name__}). LZR_LOG_LEVEL=debug shows where.", err=True)
         return _BUG
 

@@ -28,9 +28,9 @@ from runner.domain.platform import AzurePlatform
 from runner.domain.review import BundleFacts
 from runner.domain.run import EngineProcess, Run
 from runner.domain.state import LocalBackend, ManagedBackend
-from runner.errors import EngineFailed, Refused, RemoteFailed
+from runner.errors import EngineFailed, InputError, Refused, RemoteFailed
 from runner.ports import Bundles, Journal, Planned, Runs, States
-from runner.terraform import engine, process, workspace
+from runner.terraform import engine, errored_state, process, workspace
 from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
 from runner.terraform.state_service import StateService
 
@@ -146,7 +146,7 @@ class Terraform:
         return self.now().timestamp() < run.engine.started + self.limits.apply.total_seconds()
 
     def discard(self, run: Run) -> None:
-        if (self._terraform_directory(run) / "errored.tfstate").exists():
+        if (self._terraform_directory(run) / errored_state.FILE).exists():
             return  # the only record of what the engine made: a person looks at it first
         if self._run_directory(run).exists():
             workspace.remove(self._run_directory(run), below=self.directory)
@@ -263,24 +263,25 @@ class Terraform:
 
     def _take_in_errored_state(self, run: Run, backend: object, journal: Journal) -> None:
         """A state the engine could not hand in lies in its directory; the only record of what it made."""
-        file = self._terraform_directory(run) / "errored.tfstate"
+        file = self._terraform_directory(run) / errored_state.FILE
         if not file.exists() or not isinstance(backend, ManagedBackend):
             return
-        content = file.read_bytes()
-        if hashlib.sha256(content).hexdigest() in {version.sha256 for version in self.states.versions(run.tenant)}:
-            file.unlink()  # it had been handed in after all
-            return
+        current = self.states.current(run.tenant)
         try:
+            content = file.read_bytes()
+            if current is None:
+                content = errored_state.with_lineage(content)
             version = self.states.take_in(run.tenant, content, by=f"run {run.id}", now=self.now())
             journal.log("warn", f"Took in the state that the engine could not hand in (serial {version.serial})")
-            file.unlink()
-        except Refused as refused:
-            raise EngineFailed(
-                "A state could not be taken in",
-                code="errored-state-refused",
-                detail=f"{refused.detail} The engine's state is kept in {file}.",
-                hint=f"Look at it with: lzr state show {run.tenant}",
-            ) from refused
+        except (Refused, InputError) as refused:
+            if current is None or not errored_state.is_in(content, current[0]):
+                raise EngineFailed(
+                    "A state could not be taken in",
+                    code="errored-state-refused",
+                    detail=f"{refused.detail} The engine's state is kept in {file}.",
+                    hint=f"Look at it, and at: lzr state show {run.tenant}",
+                ) from refused
+        file.unlink()
 
     def _run_directory(self, run: Run) -> Path:
         return self.directory / run.id

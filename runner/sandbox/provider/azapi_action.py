@@ -6,7 +6,7 @@ from typing import Any
 
 from runner.sandbox.provider import arguments, resource_id, sensitive
 from runner.sandbox.provider.arguments import same_json
-from runner.sandbox.provider.arm import Arm, RequestFailed
+from runner.sandbox.provider.arm import Arm, Options, RequestFailed
 from runner.sandbox.provider.bodies import exported, merged
 from runner.sandbox.provider.contract import Change, Failed, Object, Path, Planned, Private, Problem, Stored
 from runner.sandbox.provider.resource_id import InvalidId, ResourceId
@@ -92,7 +92,7 @@ class Action:
         return Stored({**planned, "id": _id(planned), **results}, sensitive.remembered(change.config))
 
 
-def perform(session: Arm, arguments_: Object, body: Any, options: Any) -> Object:
+def perform(session: Arm, arguments_: Object, body: Any, options: Options) -> Object:
     """Make the request and return what it exports."""
     target = _target(arguments_)
     action = arguments_.get("action") or ""
