@@ -1,7 +1,8 @@
 """The main job, from documents to a reviewed, applied landing zone, against an Azure on this machine.
 
 Every line that begins with `$` is a command you can type yourself; what follows is its real output. Nothing here is acted: it is the
-real terraform, the real command line, and HTTPS calls to a sandbox. Run it with `make demo`.
+real terraform, the real command line, and HTTPS calls to a sandbox. Run it with `make demo`. Everything it makes is in `.demo` (or
+the directory given).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from time import monotonic, sleep
 from typing import Any
 
 HERE = Path(__file__).parent
-PLACE = HERE.parent / ".demo"
+PLACE = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE.parent / ".demo"
 LZR = Path(sys.executable).with_name("lzr")
 TENANT = "payments.checkout-dev"
 SUBSCRIPTION = "4f1c2d30-0000-4000-8000-000000000001"

@@ -167,7 +167,7 @@ def _review(run: Run, azure: Azure, ports: Ports, journal: RunJournal, stop: thr
             access.diff(aim, found, current) if run.behavior is Behavior.APPLY else leaving_access(aim, found, current)
         )
     with journal.step("review"):
-        warnings = (*configuration.warnings, *unmapped_roles(placed), *changes.warnings)
+        warnings = (*configuration.warnings, *unmapped_roles(placed), *changes.warnings, *_of_subscription(facts))
         call = None
         if run.behavior is Behavior.APPLY:
             call = invocation(placed.zone, placed.tenant, subscription_id=configuration.inputs["subscription_id"])
@@ -244,6 +244,18 @@ def _facts(placed: Placed, configuration: Configuration, resources: ResourceMana
         subscription_name=subscription.display_name,
         subscription_state=subscription.state,
         management_group=subscription.management_group,
+    )
+
+
+def _of_subscription(facts: Facts) -> tuple[Warn, ...]:
+    """Azure refuses most changes on a subscription that is not enabled (states of Microsoft.Resources/subscriptions)."""
+    if facts.subscription_state in ("", "Enabled", "Warned", "PastDue"):
+        return ()
+    return (
+        Warn(
+            code="subscription-not-enabled",
+            text=f"The subscription is {facts.subscription_state}: Azure may refuse changes.",
+        ),
     )
 
 

@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from threading import Event
@@ -165,7 +165,7 @@ class Terraform:
         if isinstance(configuration.backend, ManagedBackend):
             attempt = self.states.open_attempt(run.tenant, run.id, now=self.now())
             self.redact_also(attempt.password)
-            state = self.service.environment(attempt)
+            state = {**self.service.environment(attempt), **_retries(self.limits.grace)}
             self._release_lock(run.tenant, journal)
         identity = self.identity(platform, str(configuration.inputs["subscription_id"]))
 
@@ -313,6 +313,14 @@ def base_environment(root: Path, mirror: Path | None) -> dict[str, str]:
         "TF_INPUT": "0",
         "CHECKPOINT_DISABLE": "1",
     }
+
+
+def _retries(grace: timedelta) -> dict[str, str]:
+    """How often the engine asks a state service that does not answer: for as long as fits twice (to save, and to unlock) into the
+    time that it gets when it is stopped. Longer, and it would be killed while it still has the state in hand."""
+    waits = (1, 2, 4, 8, 15, 15)  # seconds, doubled up to the longest that the state service sets
+    fitting = [tries for tries in range(len(waits) + 1) if 2 * sum(waits[:tries]) <= grace.total_seconds()]
+    return {"TF_HTTP_RETRY_MAX": str(fitting[-1])}
 
 
 def _backend_arguments(configuration: Configuration) -> tuple[str, ...]:
