@@ -95,16 +95,10 @@ class Durable:
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": _POLL,  # nobody listens, yet leaving waits for one round of it
         }
-        DBOS(config=config)
-        DBOS.listen_queues([self.queue])
-        DBOS.launch()
-        DBOS.register_queue(
-            self.queue,
-            worker_concurrency=self._workers,
-            partition_concurrency=1,
-            polling_interval_sec=_POLL,
-            on_conflict="always_update",
-        )
+        self._launch(config)
+        if self._register_queue():  # new: a launch that begins with it is quicker than the second until it would be noticed
+            DBOS.destroy()
+            self._launch(config)
         _active = self
         watcher = threading.Thread(target=self._watch_for_cancel, name="watch-for-cancel", daemon=True)
         watcher.start()
@@ -210,6 +204,23 @@ class Durable:
         with self._rest:
             self._at_work.discard(work)
             self._rest.notify_all()
+
+    def _launch(self, config: DBOSConfig) -> None:
+        DBOS(config=config)
+        DBOS.listen_queues([self.queue])
+        DBOS.launch()
+
+    def _register_queue(self) -> bool:
+        """Whether the queue was not there before."""
+        known = DBOS.retrieve_queue(self.queue) is not None
+        DBOS.register_queue(
+            self.queue,
+            worker_concurrency=self._workers,
+            partition_concurrency=1,
+            polling_interval_sec=_POLL,
+            on_conflict="always_update",
+        )
+        return not known
 
     def _claim_queue(self) -> str:
         """The first queue that no living process listens to; its number is held like an executor's id."""

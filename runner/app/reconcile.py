@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from runner.app import adoption
 from runner.app.journal import RunJournal, failure_of
 from runner.domain import access, review
-from runner.domain.access import AccessPlan, Addition, Invitation, Member, Removal, Wanted
+from runner.domain.access import AccessPlan, Addition, Invitation, Member, Removal, Wanted, Warn
 from runner.domain.configuration import (
     Configuration,
     Import,
