@@ -21,7 +21,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from typing import Any, Self
 
@@ -84,19 +84,21 @@ class Durable:
         self._stack.enter_context(self.liveness.hold(self.ports.executor))
         self.queue = self._claim_queue()
         self._clear_queue()
-        logging.getLogger("dbos").setLevel(logging.WARNING)
+        logging.getLogger("dbos").setLevel(logging.ERROR)
         config: DBOSConfig = {
             "name": _APPLICATION,
             "system_database_url": self._database_url,
             "application_version": APPLICATION_VERSION,
             "executor_id": self.ports.executor,
             "serializer": JsonSerializer(),
-            "log_level": "WARNING",
+            "log_level": "ERROR",
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": _POLL,  # nobody listens, yet leaving waits for one round of it
         }
         self._launch(config)
-        if self._register_queue():  # new: a launch that begins with it is quicker than the second until it would be noticed
+        if (
+            self._register_queue()
+        ):  # new: a launch that begins with it is quicker than the second until it would be noticed
             DBOS.destroy()
             self._launch(config)
         _active = self
@@ -163,7 +165,7 @@ class Durable:
 
     def stop_of(self, run_id: str) -> threading.Event:
         stop = self._stops.setdefault(run_id, threading.Event())
-        if self._stopping:
+        if self._stopping or self.ports.runs.cancel_requested(run_id):
             stop.set()
         return stop
 
@@ -256,9 +258,10 @@ class Durable:
 
     def _watch_for_cancel(self) -> None:
         while not self._closing.wait(_LOOK_FOR_CANCEL):
-            for run_id, stop in list(self._stops.items()):
-                if not stop.is_set() and self.ports.runs.cancel_requested(run_id):
-                    stop.set()
+            with suppress(RemoteFailed):  # a store that is away is asked again
+                for run_id, stop in list(self._stops.items()):
+                    if not stop.is_set() and self.ports.runs.cancel_requested(run_id):
+                        stop.set()
 
 
 _active: Durable | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,10 +12,11 @@ from typing import Any
 
 from runner.domain.events import Kind
 from runner.domain.run import Failure
-from runner.errors import RunnerError
+from runner.errors import RemoteFailed, RunnerError
 from runner.ports import Runs
 
 _LONGEST_LINE = 20_000
+_KEPT_LINES = 1_000
 
 
 @dataclass
@@ -26,6 +28,7 @@ class RunJournal:
     now: Callable[[], datetime]
     redact: Callable[[str], str]
     current: list[str] = field(default_factory=list)
+    unsaid: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[str], None]]:
@@ -45,7 +48,16 @@ class RunJournal:
             self.current.pop()
 
     def log(self, level: str, text: str) -> None:
-        self._append(Kind.LOG, step=self.current[-1] if self.current else "", level=level, text=text[:_LONGEST_LINE])
+        """A line; while the store is away for a moment it is kept, and follows with a later one: it is no reason to stop an engine."""
+        step = self.current[-1] if self.current else ""
+        self.unsaid.append({"step": step, "level": level, "text": text[:_LONGEST_LINE]})
+        try:
+            while self.unsaid:
+                self._append(Kind.LOG, **self.unsaid[0])
+                self.unsaid.popleft()
+        except RemoteFailed as away:
+            if not away.temporary:
+                raise
 
     def warn(self, code: str, text: str) -> None:
         self._append(Kind.WARNING, code=code, text=text)

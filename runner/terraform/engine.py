@@ -1,4 +1,4 @@
-"""The engine as this runner uses it: found, version-checked, and driven through five commands, all without a person.
+"""The engine as this runner uses it: found, version-checked, and driven through six commands, all without a person.
 
 Only its exit codes and its JSON are read, never its texts. `plan -detailed-exitcode` 2 means changes and is a value. What a
 line of `-json` output means: https://developer.hashicorp.com/terraform/internals/machine-readable-ui (version 1.2).
@@ -161,6 +161,13 @@ def plan(session: Session) -> bool:
     if code not in (0, 2):
         raise _failed("plan", heard)
     return code == 2
+
+
+def untaint(session: Session, address: str) -> None:
+    """Tell the state that this one is whole; nothing in Azure is touched."""
+    code, heard = _command(session, "untaint", ["untaint", "-lock-timeout=60s", address], session.limits.plan)
+    if code != 0:
+        raise _failed("untaint", heard)
 
 
 def show(session: Session) -> dict[str, Any]:

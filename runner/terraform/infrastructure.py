@@ -30,7 +30,7 @@ from runner.domain.run import EngineProcess, Run
 from runner.domain.state import LocalBackend, ManagedBackend
 from runner.errors import EngineFailed, InputError, Refused, RemoteFailed
 from runner.ports import Bundles, Journal, Planned, Runs, States
-from runner.terraform import engine, errored_state, process, workspace
+from runner.terraform import engine, process, snapshot, workspace
 from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
 from runner.terraform.state_service import StateService
 
@@ -76,6 +76,10 @@ class Terraform:
         with self._session(run, platform, configuration, journal, stop) as session:
             with self._step(journal, "initialise"):
                 engine.init(session, backend=_backend_arguments(configuration))
+            for address in snapshot.half_made_groups(self._content(configuration) or b"{}"):
+                with self._step(journal, "keep what was half made") as note:
+                    engine.untaint(session, address)
+                    note(address)
             with self._step(journal, "plan") as note:
                 engine.plan(session)
                 plan = plan_domain.read(engine.show(session))
@@ -146,7 +150,7 @@ class Terraform:
         return self.now().timestamp() < run.engine.started + self.limits.apply.total_seconds()
 
     def discard(self, run: Run) -> None:
-        if (self._terraform_directory(run) / errored_state.FILE).exists():
+        if (self._terraform_directory(run) / snapshot.ERRORED).exists():
             return  # the only record of what the engine made: a person looks at it first
         if self._run_directory(run).exists():
             workspace.remove(self._run_directory(run), below=self.directory)
@@ -233,16 +237,20 @@ class Terraform:
 
     def _state(self, configuration: Configuration) -> tuple[str, int]:
         """Lineage and serial of the tenant's state; ("", 0) when there is none."""
+        content = self._content(configuration)
+        if content is None:
+            return "", 0
+        document = json.loads(content)
+        return str(document["lineage"]), int(document["serial"])
+
+    def _content(self, configuration: Configuration) -> bytes | None:
         match configuration.backend:
             case ManagedBackend():
                 current = self.states.current(configuration.tenant)
-                return (current[0].lineage, current[0].serial) if current else ("", 0)
+                return current[1] if current else None
             case LocalBackend() as backend:
                 file = workspace.state_file(backend, configuration.tenant)
-                if not file.exists():
-                    return "", 0
-                document = json.loads(file.read_text(encoding="utf-8"))
-                return str(document["lineage"]), int(document["serial"])
+                return file.read_bytes() if file.exists() else None
 
     def _expect_its_own(self, directory: Path, run: Run) -> None:
         """The bundle's own facts, once more: sealed content cannot be moved between tenants, and this would show it if it were."""
@@ -263,18 +271,18 @@ class Terraform:
 
     def _take_in_errored_state(self, run: Run, backend: object, journal: Journal) -> None:
         """A state the engine could not hand in lies in its directory; the only record of what it made."""
-        file = self._terraform_directory(run) / errored_state.FILE
+        file = self._terraform_directory(run) / snapshot.ERRORED
         if not file.exists() or not isinstance(backend, ManagedBackend):
             return
         current = self.states.current(run.tenant)
         try:
             content = file.read_bytes()
             if current is None:
-                content = errored_state.with_lineage(content)
+                content = snapshot.with_lineage(content)
             version = self.states.take_in(run.tenant, content, by=f"run {run.id}", now=self.now())
             journal.log("warn", f"Took in the state that the engine could not hand in (serial {version.serial})")
         except (Refused, InputError) as refused:
-            if current is None or not errored_state.is_in(content, current[0]):
+            if current is None or not snapshot.is_in(content, current[0]):
                 raise EngineFailed(
                     "A state could not be taken in",
                     code="errored-state-refused",

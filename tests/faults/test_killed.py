@@ -15,12 +15,10 @@ RESUMED = ["applied"]
 @pytest.mark.parametrize(
     ("moment", "expected", "calls"),
     [
-        (Moment("status", "applying"), RESUMED, 1),
         (Moment("step-started", "check the approval"), RESUMED, 1),
         (Moment("intent", "terraform"), CONTINUED, 1),
         (Moment("step-succeeded", "apply"), CONTINUED, 1),
         (Moment("done", "terraform"), RESUMED, 1),
-        (Moment("log", "Invited"), RESUMED, 1),
         (Moment("log", "Added", nth=2), RESUMED, 1),
         (Moment("step-started", "call the function"), RESUMED, 1),
         (Moment("done", "function", before=True), RESUMED, 2),
@@ -46,7 +44,6 @@ def test_a_killed_apply_is_finished_and_nothing_is_made_twice(
     [
         Moment("step-started", "take in the state"),
         Moment("status", "pending"),
-        Moment("status", "interrupted", before=True),
         Moment("status", "interrupted"),
     ],
     ids=str,
@@ -65,11 +62,8 @@ def test_a_recovery_that_is_killed_is_recovered_from(approved: Estate, moment: M
     "moment",
     [
         Moment("status", "pending"),
-        Moment("status", "planning"),
         Moment("step-started", "initialise"),
-        Moment("step-started", "review"),
         Moment("status", "waiting", before=True),
-        Moment("status", "waiting"),
     ],
     ids=str,
 )
@@ -81,7 +75,7 @@ def test_a_killed_plan_is_planned_again(estate: Estate, moment: Moment) -> None:
     assert statuses(estate) == ["superseded", "waiting"]
     assert again.run["id"] != first.id
     assert again.run["review"]["counts"]["add"] == 8
-    assert ("Going on with" in again.stderr) == (first.status != "waiting")
+    assert "Going on with" in again.stderr
     expect_once(estate)
     with estate.store() as store:
         assert store.states.holder(first.tenant) is None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 
 from runner.domain.run import Status
 from runner.ports import Approval
 from tests.estate import Estate
-from tests.faults.outcome import expect_at_rest, expect_once, expect_whole, function_calls, statuses
+from tests.faults.outcome import expect_at_rest, expect_whole, function_calls, statuses
 
 
 def test_throttling_and_short_failures_go_by_unnoticed(estate: Estate) -> None:
@@ -54,24 +55,20 @@ def test_a_function_that_fails_fails_its_run_and_is_called_again_by_the_next(app
     expect_whole(approved)
 
 
-def test_a_resource_that_fails_half_way_is_found_again_and_taken_in_only_after_approval(approved: Estate) -> None:
-    """Azure makes it and the answer is lost, for good: the engine fails, and its state does not know the resource."""
-    broken = approved.fault(kind="drop", service="arm", method="PUT", path="resourceGroups", when="after")
+def test_what_azure_made_and_did_not_answer_is_made_whole_by_the_next(approved: Estate) -> None:
+    """The engine keeps both as tainted. The resource group stays as it is (deleting it is forbidden), the rest is made anew."""
+    broken = approved.fault(
+        kind="drop", service="arm", method="PUT", path="resourceGroups|roleAssignments", when="after"
+    )
     (run,) = approved.runs()
     assert approved.lzr("apply", run.id, "--json", code=4).run["failure"]["code"] == "engine-apply-failed"
     approved.mend(broken)
     approved.decided_by("never")
-    approved.lzr("reconcile", approved.documents, code=6)
-    *_, waiting = approved.runs()
-    with approved.store() as store:
-        review = store.runs.review(waiting.id)
-    assert review is not None
-    (imported,) = [change for change in review["changes"] if change["importing"]]
-    assert imported["address"] == "module.resource_group_network.azapi_resource.this"
-    approved.lzr("approve", waiting.id)
-    approved.lzr("apply", waiting.id)
-    expect_once(approved)
+    done = approved.lzr("reconcile", approved.documents, "--json").run
+    assert done["review"]["counts"]["destroy"] == 3
+    assert statuses(approved) == ["failed", "applied"]
     expect_at_rest(approved)
+    assert not approved.lzr("plan", approved.documents, "--json").run["changes"]
 
 
 def test_what_somebody_else_made_is_never_taken_in(approved: Estate) -> None:
@@ -111,9 +108,11 @@ def test_a_work_directory_that_cannot_be_used_is_no_bug(estate: Estate) -> None:
 def test_a_disk_that_is_full_for_the_engine_fails_the_plan_and_nothing_is_left(estate: Estate) -> None:
     """A limit on the size of files stands for the full disk: the engine cannot write its plan."""
     engine = estate.directory / "terraform"
-    engine.write_text('#!/bin/sh\n[ "$1" = plan ] && ulimit -f 8\nexec terraform "$@"\n', encoding="utf-8")
+    real = shutil.which("terraform")
+    engine.write_text(f'#!/bin/sh\n[ "$1" = plan ] && ulimit -f 8\nexec {real} "$@"\n', encoding="utf-8")
     engine.chmod(0o755)
     failed = estate.lzr("plan", estate.documents, "--json", code=4, LZR_ENGINE=engine).run
     assert failed["failure"]["code"] == "engine-plan-failed"
+    assert "file too large" in failed["failure"]["detail"]
     expect_at_rest(estate)
     assert estate.lzr("plan", estate.documents, "--json", code=6).run["status"] == "waiting"

@@ -119,5 +119,6 @@ def workspace(directory: Path, mirror: Path, environment: dict[str, str]) -> Wor
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n', encoding="utf-8"
     )
     base = {"PATH": os.environ["PATH"], "HOME": str(directory), "TMPDIR": "/tmp"}
+    base |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     settings = {"TF_CLI_CONFIG_FILE": str(rc), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
     return Workspace(root, base | settings | environment)

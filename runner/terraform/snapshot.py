@@ -1,0 +1,58 @@
+"""What is read of a Terraform state: its header, and what in it is half made. A state holds secrets; nothing of it is kept here.
+
+`errored.tfstate` is what an engine leaves in its directory when it cannot hand in a state: the only record of what it made. Of a
+tenant's first state it has no lineage and the serial 0, for Terraform gives both only after it asked the backend whether there is
+a state already (observed with 1.11.4).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+
+from runner.ports import StateVersion
+
+ERRORED = "errored.tfstate"
+_RESOURCE_GROUP = "Microsoft.Resources/resourceGroups@"
+
+
+def with_lineage(content: bytes) -> bytes:
+    """A tenant's first state with a lineage and the serial 1; any other as it is.
+
+    Nothing else is touched: printing it again could round its numbers.
+    """
+    try:
+        state = json.loads(content)
+        if state["lineage"] or state["serial"]:
+            return content
+    except (ValueError, KeyError, TypeError):
+        return content
+    lineage = str(uuid.uuid4())
+    given = re.sub(rb'("lineage"\s*:\s*)""', rb'\1"%s"' % lineage.encode(), content, count=1)
+    given = re.sub(rb'("serial"\s*:\s*)0\b', rb"\g<1>1", given, count=1)
+    return given if json.loads(given) == state | {"lineage": lineage, "serial": 1} else content
+
+
+def is_in(content: bytes, current: StateVersion) -> bool:
+    """Whether it had been handed in after all: the kept state has its lineage, and has gone on."""
+    try:
+        state = json.loads(content)
+        return bool(state["lineage"] == current.lineage and state["serial"] <= current.serial)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def half_made_groups(content: bytes) -> list[str]:
+    """Addresses of the resource groups that are tainted: Azure made them and answered with an error, or not at all.
+
+    Such a group would be deleted and made again, which their module rightly forbids; one that exists is as good as any.
+    """
+    return [
+        f"{resource['module']}.{resource['type']}.{resource['name']}"
+        for resource in json.loads(content).get("resources", [])
+        for instance in resource.get("instances", [])
+        if instance.get("status") == "tainted"
+        and resource.get("module")
+        and str(instance.get("attributes", {}).get("type")).startswith(_RESOURCE_GROUP)
+    ]
