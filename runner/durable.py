@@ -40,6 +40,7 @@ APPLICATION_VERSION = "1"
 _APPLICATION = "landing-zone-runner"
 _LOOK_FOR_CANCEL = 0.3  # seconds
 _POLL = 0.05
+_AWAY = 1.0  # between tries to reach a store that is away
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _FAMILIES: dict[str, type[RunnerError]] = {
     family.family: family for family in (InputError, Refused, EngineFailed, RemoteFailed, Canceled, Interrupted)
@@ -140,10 +141,11 @@ class Durable:
         return "continues" in run.options and run.executor == self.ports.executor
 
     def stop_all(self) -> None:
-        """Ask every run of this process to stop, also those that have not begun; each ends in its own time."""
+        """Ask every run of this process to stop, also those that have not begun; each ends in its own time.
+
+        Safe in a signal handler: it takes no lock, for the interrupted thread may hold it.
+        """
         self._stopping = True
-        for stop in list(self._stops.values()):
-            stop.set()
 
     def rest(self) -> None:
         """Wait until nothing that was begun in this process is at work any more."""
@@ -165,7 +167,7 @@ class Durable:
 
     def stop_of(self, run_id: str) -> threading.Event:
         stop = self._stops.setdefault(run_id, threading.Event())
-        if self._stopping or self.ports.runs.cancel_requested(run_id):
+        if self._asked_to_stop(run_id):
             stop.set()
         return stop
 
@@ -260,8 +262,11 @@ class Durable:
         while not self._closing.wait(_LOOK_FOR_CANCEL):
             with suppress(RemoteFailed):  # a store that is away is asked again
                 for run_id, stop in list(self._stops.items()):
-                    if not stop.is_set() and self.ports.runs.cancel_requested(run_id):
+                    if not stop.is_set() and self._asked_to_stop(run_id):
                         stop.set()
+
+    def _asked_to_stop(self, run_id: str) -> bool:
+        return self._stopping or self.ports.runs.cancel_requested(run_id)
 
 
 _active: Durable | None = None
@@ -284,6 +289,8 @@ def _plan_workflow(run_id: str) -> str:
         if run.status is Status.APPROVED and durable.will_apply(run):
             durable.apply(run)
         return run.status
+    except Exception as error:  # noqa: BLE001 - the end of a run, once more: its own could not be recorded
+        return _end(run_id, error, durable)
     finally:
         durable.ended("plan", run_id)
 
@@ -291,11 +298,14 @@ def _plan_workflow(run_id: str) -> str:
 @DBOS.workflow(name="apply_run")
 def _apply_workflow(run_id: str) -> str:
     durable = _durable()
-    stop = durable.stop_of(run_id)
     try:
-        return apply_run(run_id, durable.ports, stop, _once).status
-    except Interrupted:
-        return _settle(run_id, durable, stop)
+        stop = durable.stop_of(run_id)
+        try:
+            return apply_run(run_id, durable.ports, stop, _once).status
+        except Interrupted:
+            return _settle(run_id, durable, stop)
+    except Exception as error:  # noqa: BLE001 - as above
+        return _end(run_id, error, durable)
     finally:
         durable.ended("apply", run_id)
 
@@ -303,17 +313,25 @@ def _apply_workflow(run_id: str) -> str:
 def _settle(run_id: str, durable: Durable, stop: threading.Event) -> str:
     """Bring an interrupted apply to rest and have it continued; the run that continues it is there before this one ends."""
     run = durable.ports.runs.get(run_id)
-    try:
-        recovery.settle(run, durable.ports, stop)
-        fresh_id: str = _once("continuation", lambda: new_id())
-        fresh = recovery.continuation(run, run_id=fresh_id, ports=durable.ports)
-        ended = recovery.end_interrupted(run, durable.ports)
-        if fresh.executor == durable.ports.executor:
-            durable.taken.add(fresh.id)
-            durable.plan(fresh)
-        return ended.status
-    except RunnerError as error:
-        return end_badly(run, error, durable.ports).status
+    recovery.settle(run, durable.ports, stop)
+    fresh_id: str = _once("continuation", lambda: new_id())
+    fresh = recovery.continuation(run, run_id=fresh_id, ports=durable.ports)
+    ended = recovery.end_interrupted(run, durable.ports)
+    if fresh.executor == durable.ports.executor:
+        durable.taken.add(fresh.id)
+        durable.plan(fresh)
+    return ended.status
+
+
+def _end(run_id: str, error: Exception, durable: Durable) -> str:
+    """End a run whose work is over; with a store that is away, as soon as it is back: until then the run would seem at work."""
+    while True:
+        try:
+            return end_badly(durable.ports.runs.get(run_id), error, durable.ports).status
+        except RemoteFailed as away:
+            if not away.temporary:
+                raise
+            threading.Event().wait(_AWAY)
 
 
 def _once(name: str, action: Callable[[], Any]) -> Any:

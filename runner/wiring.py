@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +48,6 @@ class Runner:
     executor: str
     sandbox: SandboxHandle | None
     stack: ExitStack
-    stopping: threading.Event = field(default_factory=threading.Event)
 
     @cached_property
     def ports(self) -> Ports:

@@ -35,17 +35,21 @@ DEMO = Path(__file__).parent.parent / "examples" / "demo"
 SECRET = "sandbox-runner-secret"
 TENANT = "payments.checkout-dev"
 PATIENCE = 120.0  # seconds; a busy machine takes its time, and a test that passes never waits for it
+_SHOWN = 2_000  # characters of an output that did not please
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ran:
     """How a command ended and what it said."""
 
     stdout: str
     stderr: str
     code: int
+
+    def __repr__(self) -> str:
+        return f"ended with {self.code}, and said:\n{self.stdout[-_SHOWN:]}\n{self.stderr[-_SHOWN:]}"
 
     def json(self) -> Any:
         return json.loads(self.stdout)
@@ -101,7 +105,7 @@ class Estate:
         """Wait for a process that was started; it has to end with `code`."""
         stdout, stderr = process.communicate(timeout=PATIENCE)
         ran = Ran(stdout, stderr, process.returncode)
-        assert code is None or ran.code == code, f"ended with {ran.code}, expected was {code}\n{ran}"
+        assert code is None or ran.code == code, f"expected was {code}, it {ran}"
         return ran
 
     def kill(self, process: subprocess.Popen[str]) -> None:

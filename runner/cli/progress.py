@@ -15,9 +15,11 @@ import click
 from runner.cli.words import duration, plain
 from runner.domain.events import Kind
 from runner.domain.run import EXECUTING, Run, Status
+from runner.errors import RemoteFailed
 from runner.ports import Runs
 
 _EACH = 0.05  # seconds between looks at the store
+_PATIENCE = 60.0  # seconds that the store may be away
 PLANNING = frozenset({Status.PENDING, Status.PLANNING})
 APPLYING = frozenset({Status.APPROVED, Status.APPLYING})
 _FEW = 3  # up to so many runs are shown step by step
@@ -38,7 +40,6 @@ def follow(
     through: Collection[Status],
     quiet: bool,
     ended: Callable[[Run], None] = lambda run: None,
-    stopping: Event | None = None,
 ) -> list[Run]:
     """Watch while the runs are in one of the statuses `through`; the runs as they are then, in the order given.
 
@@ -47,21 +48,24 @@ def follow(
     seen = {run.id: _Seen(run, after=_last(runs, run)) for run in followed}
     left = dict(seen)
     live = not quiet and sys.stderr.isatty()
-    wait = stopping or Event()
+    pause, answered = Event(), monotonic()
     while left:
         for run_id, one in list(left.items()):
-            one.run = runs.get(run_id)
-            _tell_events(runs, one, steps=not quiet and len(seen) <= _FEW, name=len(seen) > 1, live=live)
+            try:
+                one.run = runs.get(run_id)
+                _tell_events(runs, one, steps=not quiet and len(seen) <= _FEW, name=len(seen) > 1, live=live)
+                answered = monotonic()
+            except RemoteFailed as away:  # what is at work goes on meanwhile
+                if not away.temporary or monotonic() - answered > _PATIENCE:
+                    raise
+                continue
             if one.run.status not in through:
                 del left[run_id]
                 _wipe(live)
                 ended(one.run)
         if left:
             _status_line(list(left.values()), total=len(seen), live=live)
-            if not wait.is_set():
-                wait.wait(_EACH)
-            else:
-                Event().wait(_EACH)
+            pause.wait(_EACH)
     _wipe(live)
     return [seen[run.id].run for run in followed]
 

@@ -142,11 +142,11 @@ def _working(runner: Runner) -> Iterator[Durable]:
     with runner.durable() as durable:
 
         def on_signal(number: int, frame: object) -> None:
-            click.echo("\nStopping; the engine saves its state first. Once more to leave it at that.", err=True)
-            durable.stop_all()
-            runner.stopping.set()
             for each in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(each, signal.SIG_DFL)  # the engine outlives this process; the next one goes on from there
+            durable.stop_all()
+            # written past sys.stderr and its lock, which the interrupted thread may hold
+            os.write(2, b"\nStopping; the engine saves its state first. Once more to leave it at that.\n")
 
         before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -168,6 +168,7 @@ def _share_one_heap() -> None:
 
 def _settle(runner: Runner, durable: Durable) -> None:
     """Go on with the runs of dead processes, and with those that continue interrupted ones, to where a person is needed."""
+    from runner.app.reconcile import review_of
     from runner.cli import progress, words
     from runner.domain.run import Status
 
@@ -180,7 +181,8 @@ def _settle(runner: Runner, durable: Durable) -> None:
     while left:
         for ended in _follow(runner, left, through=at_work, quiet=False):
             if ended.status is not Status.INTERRUPTED:
-                for line in words.result(ended, None, None):
+                made = review_of(ended, runner.ports) if runner.ports.runs.review(ended.id) else None
+                for line in words.result(ended, made, None):
                     click.echo(line, err=True)
         open_ones = runner.ports.runs.find(statuses=tuple(at_work), limit=1000)
         left = [run for run in open_ones if durable.will_apply(run)]
@@ -297,6 +299,4 @@ def _follow(
 ) -> list[Run]:
     from runner.cli import progress
 
-    return progress.follow(
-        runner.ports.runs, followed, through=through, quiet=quiet, ended=ended, stopping=runner.stopping
-    )
+    return progress.follow(runner.ports.runs, followed, through=through, quiet=quiet, ended=ended)

@@ -13,12 +13,9 @@ from tests.faults.outcome import expect_at_rest, expect_once, expect_whole, grou
 HELD = 600.0  # seconds; nobody waits so long: the engine is killed before
 
 
-def in_flight(estate: Estate, run: Run, *, seconds: float = HELD) -> subprocess.Popen[str]:
-    """An apply whose resource group is made in Azure, which takes so long to say so; everything else is done.
-
-    With the short grace the engine soon gives up on a state service that is gone.
-    """
-    estate.fault(kind="slow", service="arm", method="PUT", path="resourceGroups", seconds=seconds)
+def in_flight(estate: Estate, run: Run) -> subprocess.Popen[str]:
+    """An apply whose resource group is made in Azure, which does not say so for long; everything else is done."""
+    estate.fault(kind="slow", service="arm", method="PUT", path="resourceGroups", seconds=HELD)
     process = estate.start("apply", run.id, "--json", settings={"LZR_LIMITS__GRACE": "PT5S"})
     eventually(lambda: estate.calls("PUT", "resourceGroups"), "the creation begins")
     eventually(lambda: len([c for c in estate.calls("PUT") if c.status == 201]) == 4, "all else is made")
@@ -47,13 +44,21 @@ def take_in_and_apply(estate: Estate, waiting: Run) -> None:
     expect_whole(estate)
 
 
-def test_an_engine_that_outlives_its_runner_is_waited_for_and_its_state_taken_in(approved: Estate) -> None:
+def test_an_engine_that_outlives_its_runner_is_waited_for_and_what_remains_is_done_without_asking(
+    approved: Estate,
+) -> None:
+    """It fails at a role assignment, makes all the rest, and cannot hand in its state."""
+    approved.fault(kind="fail", service="arm", method="PUT", path="roleAssignments", status=400, times=1)
+    approved.fault(kind="slow", service="arm", method="PUT", path="resourceGroups", seconds=3)
     (run,) = approved.runs()
-    approved.kill(in_flight(approved, run, seconds=3))
+    process = approved.start("apply", run.id, settings={"LZR_LIMITS__GRACE": "PT5S"})
+    eventually(lambda: approved.calls("PUT", "resourceGroups"))
+    approved.kill(process)
     assert len(approved.engines()) == 1
-    again = approved.lzr("apply", run.id, "--json")
-    assert again.run["status"] == "applied"
-    assert again.run["approvals"][0]["by"] == f"policy:continues-{run.id}"
+    again = approved.lzr("apply", run.id, "--json").run
+    assert again["status"] == "applied"
+    assert again["approvals"][0]["by"] == f"policy:continues-{run.id}"
+    assert [change["module"] for change in again["review"]["changes"]] == ["module.roles"]
     assert statuses(approved) == ["interrupted", "applied"]
     assert any(text.startswith("Took in the state") for text in texts(approved, run))
     expect_whole(approved)

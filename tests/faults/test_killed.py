@@ -15,6 +15,7 @@ RESUMED = ["applied"]
 @pytest.mark.parametrize(
     ("moment", "expected", "calls"),
     [
+        (Moment("status", "applying"), RESUMED, 1),
         (Moment("step-started", "check the approval"), RESUMED, 1),
         (Moment("intent", "terraform"), CONTINUED, 1),
         (Moment("step-succeeded", "apply"), CONTINUED, 1),

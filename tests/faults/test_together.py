@@ -11,6 +11,7 @@ from runner.domain.run import Status
 from tests.estate import TENANT, Estate, eventually, opened_estate
 from tests.faults.dying import Moment
 from tests.faults.outcome import expect_whole, function_calls, statuses
+from tests.postgres import Postgres
 
 LOOK = "managementGroups/corp-online/subscriptions"  # what the engine asks while it plans
 HELD = {"kind": "slow", "method": "GET", "path": LOOK, "seconds": 600}
@@ -70,6 +71,18 @@ def test_live_work_is_never_taken_over_and_other_tenants_go_on_beside_it(estate:
     (engine,) = estate.engines()
     engine.kill()
     estate.ended(first, code=4)
+
+
+@pytest.mark.parametrize("estate", ["postgresql"], indirect=True)
+def test_a_database_that_restarts_stops_no_apply(estate: Estate, postgres: Postgres) -> None:
+    run = estate.lzr("plan", estate.documents, "--json", code=6).run
+    estate.lzr("approve", run["id"])
+    estate.fault(kind="slow", service="arm", method="PUT", path="resourceGroups", seconds=3)
+    process = estate.start("apply", run["id"], "--json")
+    eventually(lambda: estate.calls("PUT", "resourceGroups"))
+    postgres.restart()
+    assert estate.ended(process).run["status"] == "applied"
+    expect_whole(estate)
 
 
 def test_on_postgresql_too_the_work_of_the_dead_is_gone_on_with(
