@@ -20,12 +20,13 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from itertools import count
 from typing import Any, Self
 
-from dbos import DBOS, DBOSClient, DBOSConfig, Serializer, SetEnqueueOptions, SetWorkflowID
+from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
 from runner.app import recovery
@@ -33,13 +34,20 @@ from runner.app.journal import failure_of
 from runner.app.reconcile import Interrupted, Ports, apply_run, begin, end_badly, plan_run
 from runner.domain.run import Failure, Run, Status
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed, RunnerError
+from runner.imports import put_off
 from runner.ports import Liveness
+from runner.store.database import explained
+
+with put_off("psycopg", "errors"):  # SQLite does without
+    from dbos import DBOS, DBOSClient, DBOSConfig, Serializer, SetEnqueueOptions, SetWorkflowID
 
 # Changes only when the order of steps in a workflow changes. Runs in flight of another version are settled and planned afresh.
 APPLICATION_VERSION = "1"
 _APPLICATION = "landing-zone-runner"
 _LOOK_FOR_CANCEL = 0.3  # seconds
 _POLL = 0.05
+_CONNECTIONS = 8  # to DBOS's database beside those of the workers, for its own threads
+_AHEAD = 2  # times the workers: how much DBOS's queue holds
 _AWAY = 1.0  # between tries to reach a store that is away
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _FAMILIES: dict[str, type[RunnerError]] = {
@@ -66,16 +74,21 @@ class Durable:
     One per process: DBOS is global.
     """
 
-    def __init__(self, *, ports: Ports, liveness: Liveness, database_url: str, workers: int) -> None:
+    def __init__(
+        self, *, ports: Ports, liveness: Liveness, database_url: str, engine: Engine | None, workers: int
+    ) -> None:
         self.ports = ports
         self.liveness = liveness
         self.queue = ""
         self.taken: set[str] = set()  # runs that were taken over here, and those that continue them
         self._workers = workers
         self._database_url = database_url
+        self._engine = engine
         self._stops: dict[str, threading.Event] = {}
         self._stopping = False
         self._at_work: set[str] = set()
+        self._plans: deque[tuple[str, Run, str]] = deque()  # in this process and not yet in the queue
+        self._applies: deque[tuple[str, Run, str]] = deque()
         self._rest = threading.Condition()
         self._closing = threading.Event()
         self._stack = ExitStack()
@@ -83,12 +96,14 @@ class Durable:
     def __enter__(self) -> Self:
         global _active
         self._stack.enter_context(self.liveness.hold(self.ports.executor))
-        self.queue = self._claim_queue()
-        self._clear_queue()
         logging.getLogger("dbos").setLevel(logging.ERROR)
+        self.queue = self._claim_queue()
+        self._prepare_queue()
         config: DBOSConfig = {
             "name": _APPLICATION,
             "system_database_url": self._database_url,
+            "system_database_engine": self._engine,
+            "db_engine_kwargs": {"pool_size": _CONNECTIONS + self._workers},
             "application_version": APPLICATION_VERSION,
             "executor_id": self.ports.executor,
             "serializer": JsonSerializer(),
@@ -96,12 +111,10 @@ class Durable:
             "use_listen_notify": False,
             "notification_listener_polling_interval_sec": _POLL,  # nobody listens, yet leaving waits for one round of it
         }
-        self._launch(config)
-        if (
-            self._register_queue()
-        ):  # new: a launch that begins with it is quicker than the second until it would be noticed
-            DBOS.destroy()
-            self._launch(config)
+        with explained():
+            DBOS(config=config)
+            DBOS.listen_queues([self.queue])
+            DBOS.launch()
         _active = self
         watcher = threading.Thread(target=self._watch_for_cancel, name="watch-for-cancel", daemon=True)
         watcher.start()
@@ -150,7 +163,7 @@ class Durable:
     def rest(self) -> None:
         """Wait until nothing that was begun in this process is at work any more."""
         with self._rest:
-            self._rest.wait_for(lambda: not self._at_work)
+            self._rest.wait_for(lambda: not (self._at_work or self._plans or self._applies))
 
     def take_over(self) -> tuple[Run, ...]:
         """Go on with the runs whose process died; which they are. Each is taken by one process only."""
@@ -174,6 +187,7 @@ class Durable:
     def ended(self, kind: str, run_id: str) -> None:
         self._stops.pop(run_id, None)
         self._ended(f"{kind}-{run_id}")
+        self._feed()
 
     def _resume(self, kind: str, run: Run) -> None:
         """Go on with a dead process's workflow where it stopped; with a new one where there is none to go on with."""
@@ -184,47 +198,44 @@ class Durable:
         elif found.status in ("SUCCESS", "ERROR"):
             self._enqueue(kind, run, suffix=f"-{self.ports.executor}")
         else:
-            with self._begun(name):
-                DBOS.resume_workflow(name, queue_name=self.queue)
+            with self._rest:
+                self._at_work.add(name)
+            try:
+                with explained():
+                    DBOS.resume_workflow(name, queue_name=self.queue)
+            except BaseException:
+                self._ended(name)
+                raise
 
     def _enqueue(self, kind: str, run: Run, *, suffix: str = "") -> None:
-        workflow = _plan_workflow if kind == "plan" else _apply_workflow
-        name = f"{kind}-{run.id}"
-        with self._begun(name), SetWorkflowID(name + suffix), SetEnqueueOptions(queue_partition_key=run.tenant):
-            DBOS.enqueue_workflow(self.queue, workflow, run.id)
-
-    @contextmanager
-    def _begun(self, work: str) -> Iterator[None]:
-        """Count the work from before it can end, unless it cannot begin."""
+        """Have it begin in its turn: what is to be applied goes first, so that one tenant is finished before the next begins."""
         with self._rest:
-            self._at_work.add(work)
-        try:
-            yield
-        except BaseException:
-            self._ended(work)
-            raise
+            (self._applies if kind == "apply" else self._plans).append((kind, run, suffix))
+        self._feed()
 
-    def _ended(self, work: str) -> None:
+    def _feed(self) -> None:
+        """Give DBOS no more than it can soon begin: it looks through all of its queue many times a second."""
+        while True:
+            with self._rest:
+                waiting = self._applies or self._plans
+                if not waiting or len(self._at_work) >= _AHEAD * self._workers:
+                    return
+                kind, run, suffix = waiting.popleft()
+                name = f"{kind}-{run.id}"
+                self._at_work.add(name)
+            workflow = _plan_workflow if kind == "plan" else _apply_workflow
+            options = SetEnqueueOptions(queue_partition_key=run.tenant)
+            try:
+                with explained(), SetWorkflowID(name + suffix), options:
+                    DBOS.enqueue_workflow(self.queue, workflow, run.id)
+            except Exception as error:  # noqa: BLE001 - the end of a run that could not even begin
+                _end(run.id, error, self)
+                self._ended(name)
+
+    def _ended(self, name: str) -> None:
         with self._rest:
-            self._at_work.discard(work)
+            self._at_work.discard(name)
             self._rest.notify_all()
-
-    def _launch(self, config: DBOSConfig) -> None:
-        DBOS(config=config)
-        DBOS.listen_queues([self.queue])
-        DBOS.launch()
-
-    def _register_queue(self) -> bool:
-        """Whether the queue was not there before."""
-        known = DBOS.retrieve_queue(self.queue) is not None
-        DBOS.register_queue(
-            self.queue,
-            worker_concurrency=self._workers,
-            partition_concurrency=1,
-            polling_interval_sec=_POLL,
-            on_conflict="always_update",
-        )
-        return not known
 
     def _claim_queue(self) -> str:
         """The first queue that no living process listens to; its number is held like an executor's id."""
@@ -239,24 +250,37 @@ class Durable:
             return name
         raise AssertionError("count() ends")
 
-    def _clear_queue(self) -> None:
-        """Take what a dead process left out of the queue: it would begin here by itself, or hold its tenant's place for ever."""
+    def _prepare_queue(self) -> None:
+        """Have the queue there before DBOS is launched, which notices a new one only after a second, and have it empty."""
         client = DBOSClient(
             system_database_url=self._database_url,
+            system_database_engine=self._engine,
             application_name=_APPLICATION,
             serializer=JsonSerializer(),
             lazy=True,
             retry_connection_errors=False,
         )
         try:
+            try:
+                self._register_queue(client)
+            except DatabaseError:  # no process has made its tables yet; where the database is away, this says so
+                DBOS.migrate(self._database_url)
+                self._register_queue(client)
+            # What a dead process left would begin here by itself, or hold its tenant's place for ever.
             left = client.list_workflows(
                 queue_name=self.queue, status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
             )
             client.cancel_workflows([found.workflow_id for found in left])
-        except DatabaseError:
-            pass  # no process has made its tables yet; where the database is away, launching says so
         finally:
             client.destroy()
+
+    def _register_queue(self, client: DBOSClient) -> None:
+        client.register_queue(
+            self.queue,
+            worker_concurrency=self._workers,
+            partition_concurrency=1,
+            polling_interval_sec=_POLL,
+        )
 
     def _watch_for_cancel(self) -> None:
         while not self._closing.wait(_LOOK_FOR_CANCEL):

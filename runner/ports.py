@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from runner.domain.access import Found, Invitation, Member
@@ -101,6 +102,9 @@ class Journal(Protocol):
     def log(self, level: str, text: str) -> None:
         """A line of the current step's log."""
 
+    def log_all(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Lines of the current step's log, each with its level before it."""
+
     def warn(self, code: str, text: str) -> None: ...
 
     def intent(self, what: str) -> None:
@@ -179,8 +183,12 @@ class Approval:
 class Runs(Protocol):
     """Runs, their journals, reviews and approvals. Rules that must hold between processes are constraints of the database."""
 
-    def create(self, run: Run) -> Run:
-        """Keep a pending run. A run of the tenant that is pending or waits is superseded, its approval with it."""
+    def create(self, run: Run, snapshot: Mapping[str, Any] = MappingProxyType({})) -> Run:
+        """Keep a pending run, and the snapshot of its documents as JSON. A run of the tenant that is pending or waits is superseded,
+        its approval with it."""
+
+    def snapshot(self, run_id: str) -> dict[str, Any]:
+        """The snapshot that was kept with the run."""
 
     def get(self, run_id: str) -> Run:
         """The run with this id or unambiguous beginning of one; InputError when there is none or several."""
@@ -213,8 +221,15 @@ class Runs(Protocol):
     def append(self, run_id: str, kind: Kind, data: Mapping[str, Any], *, now: datetime) -> Event:
         """Add to the run's journal."""
 
+    def append_log(self, run_id: str, lines: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
+        """Add lines of a log to the run's journal, all or none of them."""
+
     def events(self, run_id: str, *, after: int = 0) -> tuple[Event, ...]:
         """The journal after this sequence number."""
+
+    def standing(self, run_ids: Sequence[str]) -> dict[str, tuple[Status, int]]:
+        """By id, the status and the sequence number of the journal's newest entry: the quickest look there is. Of a run that is
+        not there, nothing."""
 
     def request_cancel(self, run_id: str, *, by: str, now: datetime) -> Run:
         """Ask the executing process to stop; a run that is not executing is canceled at once."""

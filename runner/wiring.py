@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import packaged
 from runner.app.reconcile import Ports
+from runner.domain.configuration import Snapshot
 from runner.domain.document import SecretReference
 from runner.domain.platform import AzurePlatform, Cloud
 from runner.domain.run import Run
@@ -28,7 +29,7 @@ from runner.logs import Redactor, configure
 from runner.ports import Azure
 from runner.sandbox.handle import SandboxHandle, read_handle
 from runner.settings import Settings
-from runner.store.opening import Store, is_address, open_store, prepare_directory
+from runner.store.opening import WORKFLOWS, Store, is_address, open_store, prepare_directory, workflow_engine
 from runner.store.sealing import Keyring
 
 if TYPE_CHECKING:
@@ -69,11 +70,12 @@ class Runner:
         from runner.durable import Durable
 
         where = self.settings.store.get_secret_value()
-        url = where if is_address(where) else f"sqlite:///{Path(where).absolute() / 'durable.db'}"
+        address = where if is_address(where) else f"sqlite:///{Path(where).absolute() / WORKFLOWS}"
         durable = Durable(
             ports=self.ports,
             liveness=self.store.liveness,
-            database_url=url,
+            database_url=address,
+            engine=None if is_address(where) else self.stack.enter_context(workflow_engine(Path(where) / WORKFLOWS)),
             workers=self.settings.workers,
         )
         with durable:
@@ -263,15 +265,20 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def reread(run: Run) -> str | None:
-    """The digest of the run's documents as they are now; None when they cannot be read any more or name the tenant no longer."""
+def reread(run: Run, snapshot: Snapshot) -> str | None:
+    """The digest of the run's documents as they are now; None when they cannot be read any more or name the tenant no longer.
+
+    Mostly they are still in the files where they were: one tenant of thousands does not need all of them read again.
+    """
     from runner import documents
 
-    try:
-        read = documents.read([Path(path) for path in run.source.split(os.pathsep)])
-        return read.digest(run.tenant)
-    except (RunnerError, KeyError):
-        return None
+    found = None
+    for where in (snapshot.files, run.source.split(os.pathsep)):
+        with suppress(RunnerError):
+            found = documents.read([Path(path) for path in where]).digest(run.tenant)
+        if found == snapshot.digest:
+            break
+    return found
 
 
 def read_secret(reference: SecretReference) -> str:

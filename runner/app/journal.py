@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +17,7 @@ from runner.ports import Runs
 
 _LONGEST_LINE = 20_000
 _KEPT_LINES = 1_000
+_AT_ONCE = 500
 
 
 @dataclass
@@ -48,16 +49,21 @@ class RunJournal:
             self.current.pop()
 
     def log(self, level: str, text: str) -> None:
-        """A line; while the store is away for a moment it is kept, and follows with a later one: it is no reason to stop an engine."""
+        self.log_all([(level, text)])
+
+    def log_all(self, lines: Sequence[tuple[str, str]]) -> None:
+        """While the store is away for a moment they are kept, and follow with later ones: it is no reason to stop an engine."""
         step = self.current[-1] if self.current else ""
-        self.unsaid.append({"step": step, "level": level, "text": text[:_LONGEST_LINE]})
-        try:
-            while self.unsaid:
-                self._append(Kind.LOG, **self.unsaid[0])
-                self.unsaid.popleft()
-        except RemoteFailed as away:
-            if not away.temporary:
-                raise
+        for first in range(0, len(lines), _AT_ONCE):
+            for level, text in lines[first : first + _AT_ONCE]:
+                said = {"step": step, "level": level, "text": text[:_LONGEST_LINE]}
+                self.unsaid.append(_clean(said, self.redact))
+            try:
+                self.runs.append_log(self.run, list(self.unsaid), now=self.now())
+                self.unsaid.clear()
+            except RemoteFailed as away:
+                if not away.temporary:
+                    raise
 
     def warn(self, code: str, text: str) -> None:
         self._append(Kind.WARNING, code=code, text=text)

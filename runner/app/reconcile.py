@@ -26,6 +26,7 @@ from runner.domain.configuration import (
     Import,
     Leaving,
     Placed,
+    Snapshot,
     compose,
     unmapped_roles,
     wanted,
@@ -53,7 +54,7 @@ class Ports:
     bundles: Bundles
     infrastructure: Infrastructure
     azure: Callable[[AzurePlatform, threading.Event], AbstractContextManager[Azure]]
-    reread: Callable[[Run], str | None]
+    reread: Callable[[Run, Snapshot], str | None]
     now: Callable[[], datetime]
     redact: Callable[[str], str]
     executor: str
@@ -75,9 +76,11 @@ def plan_run(run_id: str, ports: Ports, stop: threading.Event) -> Run:
         return run
     journal = ports.journal(run_id)
     try:
-        with ports.azure(placed_of(run).platform, stop) as azure:
-            made = _review(run, azure, ports, journal, stop)
-        return _decide(run, made, ports)
+        _raise_if_stopped(stop)
+        snapshot = snapshot_of(run, ports)
+        with ports.azure(snapshot.placed.platform, stop) as azure:
+            made = _review(run, snapshot, azure, ports, journal, stop)
+        return _decide(run, snapshot.placed, made, ports)
     except BaseException as error:  # noqa: BLE001 - the end of a run: one of the two places where errors end
         return end_badly(run, error, ports)
 
@@ -89,10 +92,11 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
         return run
     journal = ports.journal(run_id)
     try:
-        placed = placed_of(run)
+        snapshot = snapshot_of(run, ports)
+        placed = snapshot.placed
         made = review_of(run, ports)
         configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
-        once("check", lambda: _check_nothing_moved(run, configuration, made, ports, journal))
+        once("check", lambda: _check_nothing_moved(run, snapshot, configuration, made, ports, journal))
         with ports.azure(placed.platform, stop) as azure:
             if run.behavior is Behavior.DESTROY:
                 _change_access(made.access, {}, azure, journal, stop, once)
@@ -134,8 +138,8 @@ def review_of(run: Run, ports: Ports) -> Review:
     return Review.model_validate(kept)
 
 
-def placed_of(run: Run) -> Placed:
-    return Placed.model_validate(run.snapshot["placed"])
+def snapshot_of(run: Run, ports: Ports) -> Snapshot:
+    return Snapshot.model_validate(ports.runs.snapshot(run.id))
 
 
 def leaving_of(run: Run) -> Leaving | None:
@@ -149,8 +153,10 @@ def imports_of(run: Run) -> tuple[Import, ...]:
 # --- planning --------------------------------------------------------------------------------------------------------
 
 
-def _review(run: Run, azure: Azure, ports: Ports, journal: RunJournal, stop: threading.Event) -> Review:
-    placed = placed_of(run)
+def _review(
+    run: Run, snapshot: Snapshot, azure: Azure, ports: Ports, journal: RunJournal, stop: threading.Event
+) -> Review:
+    placed = snapshot.placed
     with journal.step("compose"):
         configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
     with journal.step("look around"):
@@ -175,7 +181,7 @@ def _review(run: Run, azure: Azure, ports: Ports, journal: RunJournal, stop: thr
             run=run.id,
             behavior=run.behavior,
             placed=placed,
-            documents=str(run.snapshot["digest"]),
+            documents=snapshot.digest,
             configuration=configuration,
             bundle=planned.bundle,
             plan=planned.plan,
@@ -299,13 +305,13 @@ def _contents(plan: Plan, resources: ResourceManager) -> list[Contents]:
     return found
 
 
-def _decide(run: Run, made: Review, ports: Ports) -> Run:
+def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
     now = ports.now()
     if made.nothing_changes and made.function is None:
         ports.bundles.discard(run.id)
         ports.infrastructure.discard(run)
         return ports.runs.move(run.id, Status.UNCHANGED, now=now)
-    rules = placed_of(run).zone.spec.approval
+    rules = placed.zone.spec.approval
     by = ""
     if made.nothing_to_decide:
         by = "policy:as-approved-before"
@@ -328,7 +334,7 @@ def _decide(run: Run, made: Review, ports: Ports) -> Run:
 
 
 def _check_nothing_moved(
-    run: Run, configuration: Configuration, made: Review, ports: Ports, journal: RunJournal
+    run: Run, snapshot: Snapshot, configuration: Configuration, made: Review, ports: Ports, journal: RunJournal
 ) -> None:
     if journal.intended("terraform"):
         return  # the engine began, so it was checked, and the state may have moved by this very run
@@ -345,7 +351,7 @@ def _check_nothing_moved(
                 detail=f"It was valid until {approvals[-1].expires:%Y-%m-%d %H:%M} UTC.",
                 hint=f"lzr plan {run.source}",
             )
-        moved = [] if ports.reread(run) == made.documents else ["the documents"]
+        moved = [] if ports.reread(run, snapshot) == made.documents else ["the documents"]
         moved += ports.infrastructure.moved(run, configuration, made.bundle)
         if moved:
             raise Refused(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 
-from runner.app.reconcile import Ports, placed_of
+from runner.app.reconcile import Ports, snapshot_of
 from runner.domain.run import EXECUTING, Run, Status
 from runner.errors import Canceled
 from runner.ports import Liveness
@@ -28,7 +28,8 @@ def orphans(ports: Ports, liveness: Liveness) -> tuple[Run, ...]:
 
 def settle(run: Run, ports: Ports, stop: threading.Event) -> None:
     """Bring an interrupted apply to rest. Raises Canceled where somebody wants the run to end with that."""
-    ports.infrastructure.settle(run, placed_of(run).platform, journal=ports.journal(run.id), stop=stop)
+    platform = snapshot_of(run, ports).placed.platform
+    ports.infrastructure.settle(run, platform, journal=ports.journal(run.id), stop=stop)
     if stop.is_set():
         raise Canceled(detail="It had been interrupted; the engine is at rest and its state is taken in.")
 
@@ -54,7 +55,8 @@ def continuation(run: Run, *, run_id: str, ports: Ports) -> Run:
                 "engine": None,
                 "warnings": 0,
             }
-        )
+        ),
+        ports.runs.snapshot(run.id),
     )
 
 

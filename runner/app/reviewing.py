@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from runner.app.reconcile import Ports, placed_of, review_of
-from runner.domain.configuration import Placed
+from runner.app.reconcile import Ports, review_of, snapshot_of
+from runner.domain.configuration import Snapshot
 from runner.domain.review import Review
 from runner.domain.run import OPEN, Behavior, Failure, Run, Status
 from runner.errors import Refused
@@ -17,10 +17,9 @@ SHORTEST_DIGEST = 8  # characters of a digest that a person may type
 
 
 def start(
-    placed: Placed,
+    snapshot: Snapshot,
     *,
     run_id: str,
-    digest: str,
     source: str,
     by: str,
     ports: Ports,
@@ -33,8 +32,8 @@ def start(
     return ports.runs.create(
         Run(
             id=run_id,
-            tenant=placed.tenant.name,
-            landing_zone=placed.zone.name,
+            tenant=snapshot.placed.tenant.name,
+            landing_zone=snapshot.placed.zone.name,
             behavior=behavior,
             status=Status.PENDING,
             requested_by=by,
@@ -42,10 +41,10 @@ def start(
             created=now,
             updated=now,
             source=source,
-            snapshot={"placed": placed.model_dump(mode="json", by_alias=True, exclude_none=True), "digest": digest},
             options=dict(options or {}),
             executor=ports.executor,
-        )
+        ),
+        snapshot.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
 
 
@@ -62,7 +61,7 @@ def approve(
             detail=f"The review of run {run.id} has the digest {made.digest}, not {digest}.",
             hint=f"lzr review {run.id}",
         )
-    rules = placed_of(run).zone.spec.approval
+    rules = snapshot_of(run, ports).placed.zone.spec.approval
     if rules.four_eyes:
         raise Refused(
             "Four eyes need sign-in",

@@ -32,6 +32,7 @@ from runner.domain.document import (
 )
 from runner.domain.platform import CLOUDS, Cloud
 from runner.errors import InputError, RemoteFailed
+from runner.imports import put_off
 
 if TYPE_CHECKING:  # azure.identity costs 0.2 s and 18 MB: it is imported with the first token
     from azure.core.credentials import AccessToken, TokenCredential
@@ -191,7 +192,8 @@ def credential(
 def _azure_identity(
     principal: ServicePrincipal, tenant: str, cloud: Cloud, options: dict[str, Any], secret: Secret
 ) -> TokenCredential:
-    import azure.identity as identity
+    with put_off("charset_normalizer"):  # requests would guess encodings with it
+        import azure.identity as identity
 
     client_id = principal.client_id or ""
     entra = options | {"authority": cloud.authority, "disable_instance_discovery": not _well_known(cloud)}

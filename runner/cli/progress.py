@@ -19,6 +19,7 @@ from runner.errors import RemoteFailed
 from runner.ports import Runs
 
 _EACH = 0.05  # seconds between looks at the store
+_SHARE = 20  # of so many parts of the time, one is spent looking
 _PATIENCE = 60.0  # seconds that the store may be away
 PLANNING = frozenset({Status.PENDING, Status.PLANNING})
 APPLYING = frozenset({Status.APPROVED, Status.APPLYING})
@@ -50,22 +51,26 @@ def follow(
     live = not quiet and sys.stderr.isatty()
     pause, answered = Event(), monotonic()
     while left:
-        for run_id, one in list(left.items()):
-            try:
-                one.run = runs.get(run_id)
-                _tell_events(runs, one, steps=not quiet and len(seen) <= _FEW, name=len(seen) > 1, live=live)
-                answered = monotonic()
-            except RemoteFailed as away:  # what is at work goes on meanwhile
-                if not away.temporary or monotonic() - answered > _PATIENCE:
-                    raise
-                continue
-            if one.run.status not in through:
-                del left[run_id]
-                _wipe(live)
-                ended(one.run)
+        began, done = monotonic(), []
+        try:
+            for run_id, (status, newest) in runs.standing(list(left)).items():
+                one = left[run_id]
+                if newest > one.after:
+                    _tell_events(runs, one, steps=not quiet and len(seen) <= _FEW, name=len(seen) > 1, live=live)
+                if status not in through:
+                    one.run = runs.get(run_id)
+                    done.append(one)
+            answered = monotonic()
+        except RemoteFailed as away:  # what is at work goes on meanwhile
+            if not away.temporary or monotonic() - answered > _PATIENCE:
+                raise
+        for one in done:
+            del left[one.run.id]
+            _wipe(live)
+            ended(one.run)
         if left:
             _status_line(list(left.values()), total=len(seen), live=live)
-            pause.wait(_EACH)
+            pause.wait(max(_EACH, _SHARE * (monotonic() - began)))
     _wipe(live)
     return [seen[run.id].run for run in followed]
 

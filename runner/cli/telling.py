@@ -6,6 +6,7 @@ import getpass
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,7 +45,7 @@ def report(runner: Runner, ended: Sequence[Run], *, as_json: bool, shown: Iterab
     from runner.domain.run import Status
 
     if as_json:
-        print_json({"runs": [run_json(runner, one) for one in ended]})
+        _print_json_of(runner, ended)
         return exit_code(ended)
     open_ones = [one for one in ended if one.status in (Status.WAITING, Status.APPROVED) and one.id not in shown]
     for one in ended:
@@ -88,7 +89,7 @@ def answer_of(runner: Runner, run: Run) -> dict[str, Any] | None:
 
 def summary_json(run: Run) -> dict[str, Any]:
     """A run without its documents and what only this machine understands."""
-    return run.model_dump(mode="json", exclude={"snapshot", "engine", "executor"})
+    return run.model_dump(mode="json", exclude={"engine", "executor"})
 
 
 def run_json(runner: Runner, run: Run) -> dict[str, Any]:
@@ -125,4 +126,17 @@ def print_lines(lines: Iterator[str]) -> None:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+    click.echo(_json(value))
+
+
+def _print_json_of(runner: Runner, ended: Sequence[Run]) -> None:
+    """One run after the other: thousands of reviews never are in memory together."""
+    click.echo('{\n  "runs": [', nl=False)
+    for number, one in enumerate(ended):
+        click.echo("," if number else "")
+        click.echo(indent(_json(run_json(runner, one)), "    "), nl=False)
+    click.echo("\n  ]\n}" if ended else "]\n}")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)

@@ -201,6 +201,7 @@ def _start(
     """Read the documents and create a pending run for each tenant that is asked for."""
     from runner import documents
     from runner.app import reviewing
+    from runner.domain.configuration import Snapshot
     from runner.domain.run import Behavior
     from runner.durable import new_id
 
@@ -215,9 +216,12 @@ def _start(
     source = os.pathsep.join(str(path.absolute()) for path in (*paths, *around))
     return [
         reviewing.start(
-            read.placed(name),
+            Snapshot(
+                placed=read.placed(name),
+                digest=read.digest(name),
+                files=tuple(str(Path(file).absolute()) for file in read.files(name)),
+            ),
             run_id=new_id(),
-            digest=read.digest(name),
             source=source,
             by=me(),
             ports=runner.ports,

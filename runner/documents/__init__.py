@@ -27,14 +27,15 @@ __all__ = ["DocumentErrors", "Documents", "Problem", "digest_of", "read"]
 
 @dataclass(frozen=True)
 class Documents:
-    """Everything that was read, by name. `chosen` are the tenants of the paths that were asked for, in the order of files."""
+    """Everything that was read, by name. `chosen` are the tenants of the paths that were asked for, in the order of files;
+    `places` says by kind and name in which file a document is, and `file:line` of its beginning."""
 
     platforms: Mapping[str, AzurePlatform]
     zones: Mapping[str, LandingZone]
     tenants: Mapping[str, Tenant]
     chosen: tuple[str, ...]
     warnings: tuple[Problem, ...]
-    sources: Mapping[tuple[str, str], str]
+    places: Mapping[tuple[str, str], tuple[str, str]]
 
     def placed(self, tenant: str) -> Placed:
         """The tenant with its landing zone and platform; InputError when there is none of that name."""
@@ -51,7 +52,13 @@ class Documents:
 
     def source(self, kind: str, name: str) -> str:
         """`file:line` where the document of this kind and name begins."""
-        return self.sources[kind, name]
+        return self.places[kind, name][1]
+
+    def files(self, tenant: str) -> tuple[str, ...]:
+        """The files that hold the tenant, its landing zone and its platform, as they were named when they were read."""
+        placed = self.placed(tenant)
+        kinds = (("Tenant", placed.tenant), ("LandingZone", placed.zone), ("AzurePlatform", placed.platform))
+        return tuple(dict.fromkeys(self.places[kind, document.name][0] for kind, document in kinds))
 
     def snapshot(self, tenant: str) -> dict[str, Any]:
         """The tenant, its landing zone and its platform as JSON; `Placed.model_validate` reads it back."""
@@ -126,8 +133,8 @@ def _documents(loaded: Sequence[Loaded], chosen: int, warnings: Sequence[Problem
     asked = tuple(
         entry.checked.document.name for entry in loaded[:chosen] if isinstance(entry.checked.document, Tenant)
     )
-    sources = {(entry.checked.kind, entry.checked.name or ""): entry.at for entry in loaded}
-    return Documents(platforms, zones, tenants, asked, tuple(sorted(warnings, key=_by_place)), sources)
+    places = {(entry.checked.kind, entry.checked.name or ""): (entry.file, entry.at) for entry in loaded}
+    return Documents(platforms, zones, tenants, asked, tuple(sorted(warnings, key=_by_place)), places)
 
 
 def _by_place(problem: Problem) -> tuple[str, int, int, str]:

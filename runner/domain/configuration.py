@@ -26,6 +26,14 @@ class Placed(Frozen):
     tenant: Tenant
 
 
+class Snapshot(Frozen):
+    """What the documents said when a run was started (there are no secrets in them), their digest, and the files they were in."""
+
+    placed: Placed
+    digest: str
+    files: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Leaving:
     """How a tenant leaves. `move_to` is the management group its subscription goes to; None: it stays where it is."""

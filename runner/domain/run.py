@@ -85,7 +85,7 @@ class EngineProcess(Frozen):
 
 
 class Run(Frozen):
-    """One attempt. `source` is where the documents came from; `snapshot` the documents as they were read (no secrets in them)."""
+    """One attempt. `source` is where the documents came from; what they said is the run's `Snapshot`, kept beside it."""
 
     id: str
     tenant: str
@@ -97,7 +97,6 @@ class Run(Frozen):
     created: datetime
     updated: datetime
     source: str = ""
-    snapshot: dict[str, Any] = {}
     options: dict[str, Any] = {}
     executor: str = ""
     digest: str = ""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Table, bindparam, create_engine, event, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -138,6 +138,25 @@ _BEGIN_QUICK = ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE")
 
 def sqlite_engine(file: Path) -> Engine:
     """An engine on this file, which is made if need be."""
+    engine = _sqlite_engine(file, isolation_level=None, synchronous="FULL")  # the driver begins nothing by itself
+
+    @event.listens_for(engine, "begin")
+    def _(connection: Connection) -> None:
+        for statement in connection.get_execution_options().get("begin", ("BEGIN",)):
+            connection.exec_driver_sql(statement)
+
+    return engine
+
+
+def sqlite_engine_for_workflows(file: Path) -> Engine:
+    """An engine as DBOS makes one (a write begins at once), but with a write-ahead log.
+
+    What it says may be lost when the machine loses power: a step that was done is then done again, which every step bears.
+    """
+    return _sqlite_engine(file, isolation_level="IMMEDIATE", synchronous="NORMAL")
+
+
+def _sqlite_engine(file: Path, *, isolation_level: Literal["IMMEDIATE"] | None, synchronous: str) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
         hide_parameters=True,
@@ -148,20 +167,15 @@ def sqlite_engine(file: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
+        connection.isolation_level = isolation_level
         for pragma in (
             f"busy_timeout={int(BUSY_TIMEOUT.total_seconds() * 1000)}",
             "journal_mode=WAL",
             "foreign_keys=ON",
-            "synchronous=FULL",
-            "cache_size=-1000",  # KiB for each connection: the whole runner lives in 120 MB
+            f"synchronous={synchronous}",
+            "cache_size=-250",  # KiB for each connection: the whole runner lives in 120 MB
         ):
             connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _(connection: Connection) -> None:
-        for statement in connection.get_execution_options().get("begin", ("BEGIN",)):
-            connection.exec_driver_sql(statement)
 
     return engine
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from runner.errors import Refused
 from runner.store.bundles import SqlBundles
-from runner.store.database import Database, postgres_engine, sqlite_engine
+from runner.store.database import Database, postgres_engine, sqlite_engine, sqlite_engine_for_workflows
 from runner.store.filelocks import locked
 from runner.store.liveness import FileLiveness, PostgresLiveness
 from runner.store.runs import SqlRuns
@@ -28,6 +28,7 @@ from runner.store.sealing import Keyring, cannot_write
 from runner.store.states import SqlStates
 
 DATABASE = "store.db"
+WORKFLOWS = "durable.db"
 ALIVE = "alive"
 IN_USE = "in-use"
 RESTORING = "restoring"
@@ -85,6 +86,17 @@ def open_store(where: str | Path, keyring: Keyring, *, keep_versions: int = 50) 
         )
 
 
+@contextmanager
+def workflow_engine(file: Path) -> Iterator[Engine]:
+    """What DBOS keeps beside a store in a directory."""
+    _make_private(file)
+    engine = sqlite_engine_for_workflows(file)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def is_address(where: str | Path) -> bool:
     """Whether this is the address of a database server and not a directory."""
     return isinstance(where, str) and "://" in where
@@ -131,11 +143,17 @@ def _in_use(directory: Path) -> ExitStack:
 
 def _engine_in(directory: Path) -> Engine:
     file = directory / DATABASE
-    try:
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-        for database in directory.glob("*.db"):  # SQLite gives its -wal and -shm files the mode of the database
-            if stat.S_IMODE(database.stat().st_mode) & 0o077:
-                database.chmod(0o600)
-    except OSError as error:
-        raise cannot_write(file, error) from error
+    _make_private(file)
+    for database in directory.glob("*.db"):
+        _make_private(database)
     return sqlite_engine(file)
+
+
+def _make_private(database: Path) -> None:
+    """Have the file there for its owner alone. SQLite gives its -wal and -shm files the mode of the database."""
+    try:
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+        if stat.S_IMODE(database.stat().st_mode) & 0o077:
+            database.chmod(0o600)
+    except OSError as error:
+        raise cannot_write(database, error) from error

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
@@ -29,11 +30,18 @@ from runner.store.database import Database
 from runner.store.tables import REPLACEABLE, approvals, bundles, events, reviews, runs, tenants
 
 _FIELDS = tuple(Run.model_fields)
+_ROW = select(*(runs.c[name] for name in (*_FIELDS, "cancel_requested")))  # without the snapshot, the largest by far
 _LAST = chr(0x10FFFF)
 
 # built once: these run with each line of an engine, and building one takes longer than running it
 _HELD_FOR_JOURNAL = select(runs.c.id).where(runs.c.id == bindparam("run")).with_for_update(key_share=True)
 _LAST_ENTRY = select(func.max(events.c.seq)).where(events.c.run == bindparam("of"))
+_STANDING = select(
+    runs.c.id,
+    runs.c.status,
+    select(func.max(events.c.seq)).where(events.c.run == runs.c.id).scalar_subquery().label("seq"),
+).where(runs.c.id.in_(bindparam("some", expanding=True)))
+_AT_ONCE = 500  # ids in one query
 _INFORMS = frozenset({Kind.LOG, Kind.STEP_STARTED, Kind.STEP_SUCCEEDED, Kind.WARNING})
 
 
@@ -44,26 +52,35 @@ class SqlRuns:
         self._database = database
         self._liveness = liveness
 
-    def create(self, run: Run) -> Run:
+    def create(self, run: Run, snapshot: Mapping[str, Any] = MappingProxyType({})) -> Run:
         """Keep a pending run in place of one that is pending, waits or is approved; creating it again changes nothing."""
         if run.status is not Status.PENDING:
             raise ValueError("a run begins as pending")
         with self._database.writing() as tx:
             self._database.hold_tenant(tx, run.tenant)
-            kept = tx.execute(select(runs).where(runs.c.id == run.id)).one_or_none()
+            kept = tx.execute(_ROW.where(runs.c.id == run.id)).one_or_none()
             if kept is not None:
                 return _same(_run(kept), run)
-            older = select(runs).where(runs.c.tenant == run.tenant, runs.c.status.in_(REPLACEABLE))
+            older = _ROW.where(runs.c.tenant == run.tenant, runs.c.status.in_(REPLACEABLE))
             for row in tx.execute(older.with_for_update()).all():
                 _advance(tx, row, Status.SUPERSEDED, now=run.created, by=run.id)
-            tx.execute(insert(runs).values(**run.model_dump(), cancel_requested=False))
+            tx.execute(insert(runs).values(**run.model_dump(), snapshot=dict(snapshot), cancel_requested=False))
             _journal(tx, run.id, Kind.STATUS, {"status": run.status.value}, now=run.created)
         return run
+
+    def snapshot(self, run_id: str) -> dict[str, Any]:
+        with self._database.reading() as tx:
+            found: dict[str, Any] | None = tx.execute(
+                select(runs.c.snapshot).where(runs.c.id == run_id)
+            ).scalar_one_or_none()
+        if found is None:
+            raise _not_found(run_id)
+        return found
 
     def get(self, run_id: str) -> Run:
         with self._database.reading() as tx:
             in_range = (runs.c.id >= run_id) & (runs.c.id < run_id + _LAST)
-            found = tx.execute(select(runs).where(in_range).order_by(runs.c.id).limit(2)).all()
+            found = tx.execute(_ROW.where(in_range).order_by(runs.c.id).limit(2)).all()
         if not run_id or not found:
             raise _not_found(run_id)
         if len(found) > 1 and found[0].id != run_id:
@@ -78,7 +95,7 @@ class SqlRuns:
     def find(
         self, *, tenant: str | None = None, statuses: Sequence[Status] | None = None, limit: int = 50
     ) -> tuple[Run, ...]:
-        query: Select[Any] = select(runs).order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
+        query: Select[Any] = _ROW.order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
         if tenant is not None:
             query = query.where(runs.c.tenant == tenant)
         if statuses is not None:
@@ -130,6 +147,19 @@ class SqlRuns:
     def append(self, run_id: str, kind: Kind, data: Mapping[str, Any], *, now: datetime) -> Event:
         with self._database.writing(durable=kind not in _INFORMS) as tx:
             return _journal(tx, run_id, kind, data, now=now)
+
+    def append_log(self, run_id: str, lines: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
+        if lines:
+            with self._database.writing(durable=False) as tx:
+                _journal(tx, run_id, Kind.LOG, *lines, now=now)
+
+    def standing(self, run_ids: Sequence[str]) -> dict[str, tuple[Status, int]]:
+        found: dict[str, tuple[Status, int]] = {}
+        with self._database.reading() as tx:
+            for first in range(0, len(run_ids), _AT_ONCE):
+                rows = tx.execute(_STANDING, {"some": run_ids[first : first + _AT_ONCE]})
+                found.update({row.id: (row.status, row.seq or 0) for row in rows})
+        return found
 
     def events(self, run_id: str, *, after: int = 0) -> tuple[Event, ...]:
         query = select(events).where(events.c.run == run_id, events.c.seq > after).order_by(events.c.seq)
@@ -258,16 +288,17 @@ def _at_once(tx: Connection, row: Row[Any], to: Status) -> tuple[Status, ...]:
 
 
 def _keep(tx: Connection, run: Run) -> None:
-    tx.execute(update(runs).where(runs.c.id == run.id).values(**run.model_dump(exclude={"id", "tenant", "snapshot"})))
+    tx.execute(update(runs).where(runs.c.id == run.id).values(**run.model_dump(exclude={"id", "tenant"})))
 
 
-def _journal(tx: Connection, run_id: str, kind: Kind, data: Mapping[str, Any], *, now: datetime) -> Event:
+def _journal(tx: Connection, run_id: str, kind: Kind, *entries: Mapping[str, Any], now: datetime) -> Event:
+    """Add entries of one kind; the last of them."""
     if tx.execute(_HELD_FOR_JOURNAL, {"run": run_id}).one_or_none() is None:
         raise _not_found(run_id)
     last = tx.execute(_LAST_ENTRY, {"of": run_id}).scalar_one()
-    event = Event(seq=(last or 0) + 1, at=now, kind=kind, data=dict(data))
-    tx.execute(insert(events), {"run": run_id, **event.model_dump()})
-    return event
+    made = [Event(seq=seq, at=now, kind=kind, data=dict(data)) for seq, data in enumerate(entries, (last or 0) + 1)]
+    tx.execute(insert(events), [{"run": run_id, **event.model_dump()} for event in made])
+    return made[-1]
 
 
 def _void(tx: Connection, run_id: str, *, unless: str | None = None) -> None:
@@ -278,7 +309,7 @@ def _void(tx: Connection, run_id: str, *, unless: str | None = None) -> None:
 
 
 def _locked(tx: Connection, run_id: str) -> Row[Any]:
-    row = tx.execute(select(runs).where(runs.c.id == run_id).with_for_update()).one_or_none()
+    row = tx.execute(_ROW.where(runs.c.id == run_id).with_for_update()).one_or_none()
     if row is None:
         raise _not_found(run_id)
     return row

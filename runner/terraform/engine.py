@@ -72,7 +72,7 @@ class Session:
     environment: Mapping[str, str]
     limits: Limits
     stop: Event
-    on_line: Callable[[Line], None] = lambda line: None
+    on_lines: Callable[[list[Line]], None] = lambda lines: None
     on_start: Callable[[EngineProcess], None] = lambda started: None
 
 
@@ -180,7 +180,7 @@ def show(session: Session) -> dict[str, Any]:
             cwd=session.directory,
             env=session.environment,
             output=output,
-            on_line=parts.append,
+            on_lines=parts.extend,
             stop=session.stop,
             limit=session.limits.plan,
             grace=session.limits.grace,
@@ -226,16 +226,15 @@ def providers(lock_file: str) -> dict[str, str]:
 def _command(session: Session, name: str, arguments: Iterable[str], limit: timedelta) -> tuple[int, _Heard]:
     heard = _Heard()
 
-    def on_line(text: str) -> None:
-        if (line := _understand(text, heard)) is not None:
-            session.on_line(line)
+    def on_lines(texts: list[str]) -> None:
+        session.on_lines([line for text in texts if (line := _understand(text, heard)) is not None])
 
     ended = process.run(
         [*session.engine.argv, *arguments],
         cwd=session.directory,
         env=session.environment,
         output=session.logs / f"{name}.jsonl",
-        on_line=on_line,
+        on_lines=on_lines,
         stop=session.stop,
         limit=limit,
         grace=session.limits.grace,

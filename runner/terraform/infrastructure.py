@@ -184,7 +184,7 @@ class Terraform:
                 environment={**base_environment(root, self.mirror), **identity, **state},
                 limits=self.limits,
                 stop=stop,
-                on_line=lambda line: journal.log(line.level, line.text),
+                on_lines=lambda lines: journal.log_all([(line.level, line.text) for line in lines]),
                 on_start=started,
             )
         finally:

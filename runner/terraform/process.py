@@ -48,16 +48,16 @@ def run(
     cwd: Path,
     env: Mapping[str, str],
     output: Path,
-    on_line: Callable[[str], None],
+    on_lines: Callable[[list[str]], None],
     stop: Event,
     limit: timedelta,
     grace: timedelta,
     on_start: Callable[[EngineProcess], None] = lambda process: None,
 ) -> Ended:
-    """Run to the end and call `on_line` for each line of its output, complete lines only, as they are written.
+    """Run to the end and call `on_lines` with what it has written since the last look, complete lines only.
 
     When `stop` is set or `limit` passes, the engine gets one SIGINT (it finishes its step and saves its state; a second one would
-    make it abandon the state) and after `grace` its whole process group SIGKILL. An error in `on_line` or `on_start` stops it in
+    make it abandon the state) and after `grace` its whole process group SIGKILL. An error in `on_lines` or `on_start` stops it in
     the same way before it is raised.
     """
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
@@ -81,15 +81,15 @@ def run(
     try:
         on_start(EngineProcess(pid=process.pid, started=started_at(process.pid), host=socket.gethostname()))
         while not ended.wait(_TICK):
-            _pass_on(lines, on_line)
+            _pass_on(lines, on_lines)
             if stop.is_set() or monotonic() > deadline:
                 stopped = Stopped.ASKED if stop.is_set() else Stopped.LIMIT
                 break
     except BaseException:
         _end(process, ended, grace)
         raise
-    killed = _end(process, ended, grace, while_waiting=lambda: _pass_on(lines, on_line))
-    _pass_on(lines, on_line)
+    killed = _end(process, ended, grace, while_waiting=lambda: _pass_on(lines, on_lines))
+    _pass_on(lines, on_lines)
     return Ended(code=process.returncode, stopped=stopped, killed=killed)
 
 
@@ -197,20 +197,20 @@ def _end(
     return killed
 
 
-def _pass_on(lines: Iterator[str | None], on_line: Callable[[str], None]) -> None:
-    while (line := next(lines)) is not None:
-        on_line(line)
+def _pass_on(lines: Iterator[list[str]], on_lines: Callable[[list[str]], None]) -> None:
+    while batch := next(lines):
+        on_lines(batch)
 
 
-def _lines(path: Path) -> Iterator[str | None]:
-    """Complete lines as they appear, and None whenever there is none yet."""
+def _lines(path: Path) -> Iterator[list[str]]:
+    """Complete lines as they appear, and an empty list whenever there is none yet."""
     with path.open("rb") as file:
         rest = b""
         while True:
             chunk = file.read(1 << 16)
             if not chunk:
-                yield None
+                yield []
                 continue
             *complete, rest = (rest + chunk).split(b"\n")
-            for line in complete:
-                yield line.decode("utf-8", errors="replace").rstrip("\r")
+            if complete:
+                yield [line.decode("utf-8", errors="replace").rstrip("\r") for line in complete]

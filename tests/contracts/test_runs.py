@@ -37,13 +37,14 @@ class TestKeeping:
         run = a_run(
             reason="weil's nötig ist 🚀",
             source="/etc/tenants/shop.yaml",
-            snapshot={"tenant": {"tags": ["a", None, 1.5]}},
             options={"refresh": True},
             engine=EngineProcess(pid=1, started=1.5, host="h"),
             warnings=3,
         )
-        assert runs.create(run) == run
+        snapshot = {"tenant": {"tags": ["a", None, 1.5]}}
+        assert runs.create(run, snapshot) == run
         assert runs.get("r1") == run
+        assert runs.snapshot("r1") == snapshot
 
     def test_a_moment_of_another_zone_comes_back_as_the_same_moment_in_utc(self, runs: Runs) -> None:
         created = datetime(2026, 3, 4, 7, 0, tzinfo=timezone(timedelta(hours=5, minutes=30)))
@@ -84,6 +85,7 @@ class TestKeeping:
         [
             lambda runs: runs.get("nope"),
             lambda runs: runs.get(""),
+            lambda runs: runs.snapshot("nope"),
             lambda runs: runs.get("no\0pe"),
             lambda runs: runs.move("nope", Status.PLANNING, now=NOW),
             lambda runs: runs.note("nope", digest="d"),
@@ -352,6 +354,23 @@ class TestJournal:
             done = list(pool.map(lambda n: runs.append("r1", kinds[n % 4], {"n": n}, now=NOW), range(80)))
         assert sorted(entry.seq for entry in done) == list(range(2, 82))
         assert {entry.data.get("n") for entry in runs.events("r1", after=1)} == set(range(80))
+
+    def test_lines_of_a_log_are_added_together_and_in_order(self, runs: Runs) -> None:
+        runs.create(a_run())
+        runs.append_log("r1", [{"n": n} for n in range(3)], now=NOW)
+        runs.append_log("r1", [], now=NOW)
+        runs.append_log("r1", [{"n": 3}], now=NOW)
+        assert [(e.seq, e.kind, e.data) for e in runs.events("r1", after=1)] == [
+            (n + 2, Kind.LOG, {"n": n}) for n in range(4)
+        ]
+
+    def test_how_runs_stand_is_seen_in_one_look(self, runs: Runs) -> None:
+        runs.create(a_run("r1", tenant="a"))
+        runs.create(a_run("r2", tenant="b"))
+        runs.append("r2", Kind.LOG, {}, now=NOW)
+        asked = ["r1", "r2", *(f"unknown-{n}" for n in range(1200))]
+        assert runs.standing(asked) == {"r1": (Status.PENDING, 1), "r2": (Status.PENDING, 2)}
+        assert runs.standing([]) == {}
 
 
 class TestCanceling:

@@ -33,7 +33,7 @@ def main() -> None:
         cwd=directory,
         env={"PATH": os.defpath},
         output=directory / "output",
-        on_line=lambda line: None,
+        on_lines=lambda lines: None,
         stop=threading.Event(),
         limit=timedelta(minutes=5),
         grace=timedelta(seconds=1),

@@ -105,7 +105,7 @@ def test_a_change_of_a_secret_is_seen_and_stays_hidden(session: Session) -> None
 
 def test_what_the_engine_says_reaches_the_journal_line_by_line(session: Session) -> None:
     lines: list[Line] = []
-    planned(replace(session, on_line=lines.append))
+    planned(replace(session, on_lines=lines.extend))
     assert any("terraform_data.first: Plan to create" in line.text for line in lines)
 
 
@@ -138,12 +138,12 @@ def test_an_apply_that_is_stopped_saves_its_state(session: Session) -> None:
     planned(session)
     started: list[EngineProcess] = []
 
-    def stop_when_begun(line: Line) -> None:
-        if "begun" in line.text:
+    def stop_when_begun(lines: list[Line]) -> None:
+        if any("begun" in line.text for line in lines):
             session.stop.set()
 
     with pytest.raises(Canceled):
-        engine.apply(replace(session, on_line=stop_when_begun, on_start=started.append))
+        engine.apply(replace(session, on_lines=stop_when_begun, on_start=started.append))
     state = json.loads((session.directory / "terraform.tfstate").read_text(encoding="utf-8"))
     assert {"first", "second"} <= {resource["name"] for resource in state["resources"]}
     assert gone(started[-1].pid)

@@ -31,12 +31,16 @@ def run(
     grace: timedelta = LONG,
     on_start: Callable[[EngineProcess], None] = lambda started: None,
 ) -> process.Ended:
+    def on_lines(lines: list[str]) -> None:
+        for line in lines:
+            on_line(line)
+
     return process.run(
         argv,
         cwd=tmp_path,
         env={"PATH": os.defpath},
         output=tmp_path / "output",
-        on_line=on_line,
+        on_lines=on_lines,
         stop=stop or threading.Event(),
         limit=limit,
         grace=grace,
