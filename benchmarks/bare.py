@@ -35,7 +35,7 @@ def main() -> None:
             placed = read.placed(name)
             configuration = compose(placed)
             root = Path(temporary) / name
-            workspace.write(configuration, root / "terraform", wiring.sources())
+            workspace.write(workspace.render(configuration, wiring.sources()), root / "terraform")
             for path in ("home", "tmp"):
                 (root / path).mkdir()
             attempt = runner.store.states.open_attempt(name, "bare", now=wiring.now())

@@ -44,10 +44,10 @@ with put_off("psycopg", "errors"):  # SQLite does without
 # Changes only when the order of steps in a workflow changes. Runs in flight of another version are settled and planned afresh.
 APPLICATION_VERSION = "1"
 _APPLICATION = "landing-zone-runner"
-_LOOK_FOR_CANCEL = 0.3  # seconds
-_POLL = 0.05
+_LOOK_FOR_CANCEL = 0.5  # seconds
+_POLL = 0.15  # seconds between looks into the queue; what waits there waits for an engine as well
 _CONNECTIONS = 8  # to DBOS's database beside those of the workers, for its own threads
-_AHEAD = 2  # times the workers: how much DBOS's queue holds
+_AT_ONCE = 2  # runs for each worker: one that has the engine, and one that looks around before it or calls the function after it
 _AWAY = 1.0  # between tries to reach a store that is away
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _FAMILIES: dict[str, type[RunnerError]] = {
@@ -103,7 +103,7 @@ class Durable:
             "name": _APPLICATION,
             "system_database_url": self._database_url,
             "system_database_engine": self._engine,
-            "db_engine_kwargs": {"pool_size": _CONNECTIONS + self._workers},
+            "db_engine_kwargs": {"pool_size": _CONNECTIONS + _AT_ONCE * self._workers},
             "application_version": APPLICATION_VERSION,
             "executor_id": self.ports.executor,
             "serializer": JsonSerializer(),
@@ -218,7 +218,7 @@ class Durable:
         while True:
             with self._rest:
                 waiting = self._applies or self._plans
-                if not waiting or len(self._at_work) >= _AHEAD * self._workers:
+                if not waiting or len(self._at_work) >= _AT_ONCE * self._workers:
                     return
                 kind, run, suffix = waiting.popleft()
                 name = f"{kind}-{run.id}"
@@ -277,7 +277,7 @@ class Durable:
     def _register_queue(self, client: DBOSClient) -> None:
         client.register_queue(
             self.queue,
-            worker_concurrency=self._workers,
+            worker_concurrency=_AT_ONCE * self._workers,
             partition_concurrency=1,
             polling_interval_sec=_POLL,
         )

@@ -141,7 +141,7 @@ class Infrastructure(Protocol):
     ) -> Planned:
         """Write the workspace, plan, and seal the bundle under the run."""
 
-    def moved(self, run: Run, configuration: Configuration, bundle: BundleFacts) -> list[str]:
+    def moved(self, run: Run, configuration: Configuration, facts: BundleFacts) -> list[str]:
         """What is not any more as it was when the bundle was made, in words; empty when all is."""
 
     def apply(

@@ -199,6 +199,7 @@ def _terraform(runner: Runner) -> object:
         mirror=runner.mirror,
         stand_in=is_stand_in,
         limits=Limits(**settings.limits.model_dump()),
+        turns=threading.Semaphore(settings.workers),
         now=now,
         redact_also=runner.redactor.add,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner import documents, packaged, settings
 from runner.domain.configuration import Leaving, compose
-from runner.terraform.workspace import Sources, write
+from runner.terraform import workspace
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -34,10 +34,9 @@ def render(name: str, directory: Path) -> None:
     """The root module of one golden configuration; the modules themselves are not golden."""
     where, leaving = TENANTS[name]
     read = documents.read([where])
-    write(
-        compose(read.placed(read.chosen[0]), leaving=leaving),
-        directory,
-        Sources(packaged.templates(), packaged.modules()),
+    configuration = compose(read.placed(read.chosen[0]), leaving=leaving)
+    workspace.write(
+        workspace.render(configuration, workspace.Sources(packaged.templates(), packaged.modules())), directory
     )
     shutil.rmtree(directory / "modules", ignore_errors=True)
 

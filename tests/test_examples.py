@@ -12,8 +12,8 @@ import pytest
 from runner import documents, packaged
 from runner.domain.configuration import compose
 from runner.sandbox.provider import mirror
+from runner.terraform import workspace
 from runner.terraform.infrastructure import base_environment
-from runner.terraform.workspace import Sources, write
 from tests.engine.run import terraform
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +55,8 @@ def test_terraform_accepts_what_the_documents_become(folder: Path, tmp_path: Pat
     assert read.chosen
     for tenant in read.chosen:
         root = tmp_path / tenant
-        write(compose(read.placed(tenant)), root / "terraform", Sources(packaged.templates(), packaged.modules()))
+        sources = workspace.Sources(packaged.templates(), packaged.modules())
+        workspace.write(workspace.render(compose(read.placed(tenant)), sources), root / "terraform")
         for path in ("home", "tmp"):
             (root / path).mkdir()
         for command in (["init", "-backend=false", "-input=false"], ["validate"]):

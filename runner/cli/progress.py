@@ -18,7 +18,7 @@ from runner.domain.run import EXECUTING, Run, Status
 from runner.errors import RemoteFailed
 from runner.ports import Runs
 
-_EACH = 0.05  # seconds between looks at the store
+_EACH = 0.15  # seconds between looks at the store
 _SHARE = 20  # of so many parts of the time, one is spent looking
 _PATIENCE = 60.0  # seconds that the store may be away
 PLANNING = frozenset({Status.PENDING, Status.PLANNING})
@@ -48,15 +48,15 @@ def follow(
     """
     seen = {run.id: _Seen(run, after=_last(runs, run)) for run in followed}
     left = dict(seen)
-    live = not quiet and sys.stderr.isatty()
+    live, steps = not quiet and sys.stderr.isatty(), not quiet and len(seen) <= _FEW
     pause, answered = Event(), monotonic()
     while left:
         began, done = monotonic(), []
         try:
             for run_id, (status, newest) in runs.standing(list(left)).items():
                 one = left[run_id]
-                if newest > one.after:
-                    _tell_events(runs, one, steps=not quiet and len(seen) <= _FEW, name=len(seen) > 1, live=live)
+                if newest > one.after and (live or steps):
+                    _tell_events(runs, one, steps=steps, name=len(seen) > 1, live=live)
                 if status not in through:
                     one.run = runs.get(run_id)
                     done.append(one)

@@ -40,6 +40,9 @@ def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
             "No such tenant", code="unknown-tenant", detail=f"{tenant!r} in {path}.", hint=f"Known are: {known}"
         )
     configuration = compose(read.placed(tenant), leaving=Leaving() if leaving else None)
-    digest = workspace.write(configuration, out, wiring.sources())
-    click.echo(f"Wrote {out} (configuration {digest[:12]}).   cd {out} && terraform init && terraform plan")
+    files = workspace.render(configuration, wiring.sources())
+    workspace.write(files, out)
+    click.echo(
+        f"Wrote {out} (configuration {workspace.digest(files)[:12]}).   cd {out} && terraform init && terraform plan"
+    )
     return 0

@@ -151,6 +151,8 @@ def masked(value: Any, sensitive: Any) -> Any:
     """`value` with every part that the engine marked replaced, however deep."""
     if sensitive is True:
         return SENSITIVE
+    if not sensitive:
+        return value
     if isinstance(value, dict) and isinstance(sensitive, dict):
         return {key: masked(part, sensitive.get(key)) for key, part in value.items()}
     if isinstance(value, list) and isinstance(sensitive, list):
@@ -178,6 +180,8 @@ def _differences(
     before: Any, after: Any, unknown: Any, before_marks: Any, after_marks: Any, path: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
     """Changed leaves as (path, before, after), masked. Objects are walked, lists are compared whole."""
+    if not unknown and before == after:
+        return
     if unknown is True:
         yield path, masked(before, before_marks), UNKNOWN
         return

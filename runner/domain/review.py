@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 from runner.domain import wording
@@ -94,7 +95,7 @@ class Review(Frozen):
     contents: tuple[Contents, ...]
     warnings: tuple[Warn, ...]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -34,8 +34,17 @@ _ROW = select(*(runs.c[name] for name in (*_FIELDS, "cancel_requested")))  # wit
 _LAST = chr(0x10FFFF)
 
 # built once: these run with each line of an engine, and building one takes longer than running it
-_HELD_FOR_JOURNAL = select(runs.c.id).where(runs.c.id == bindparam("run")).with_for_update(key_share=True)
-_LAST_ENTRY = select(func.max(events.c.seq)).where(events.c.run == bindparam("of"))
+_HELD_FOR_JOURNAL = select(runs.c.id).where(runs.c.id == bindparam("of")).with_for_update(key_share=True)
+_NEXT = select(func.coalesce(func.max(events.c.seq), 0) + 1).where(events.c.run == runs.c.id).scalar_subquery()
+_ENTER = insert(events).from_select(
+    ["run", "seq", "at", "kind", "data"],
+    select(
+        runs.c.id,
+        _NEXT,
+        *(bindparam(f"given_{c.name}", type_=c.type) for c in (events.c.at, events.c.kind, events.c.data)),
+    ).where(runs.c.id == bindparam("of")),
+)
+_ENTER_ONE = _ENTER.returning(events.c.seq)
 _STANDING = select(
     runs.c.id,
     runs.c.status,
@@ -149,9 +158,12 @@ class SqlRuns:
             return _journal(tx, run_id, kind, data, now=now)
 
     def append_log(self, run_id: str, lines: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
-        if lines:
+        entries = [{"of": run_id, "given_at": now, "given_kind": Kind.LOG, "given_data": dict(line)} for line in lines]
+        if entries:
             with self._database.writing(durable=False) as tx:
-                _journal(tx, run_id, Kind.LOG, *lines, now=now)
+                _hold_journal(tx, run_id)
+                if tx.execute(_ENTER, entries).rowcount == 0:
+                    raise _not_found(run_id)
 
     def standing(self, run_ids: Sequence[str]) -> dict[str, tuple[Status, int]]:
         found: dict[str, tuple[Status, int]] = {}
@@ -291,14 +303,19 @@ def _keep(tx: Connection, run: Run) -> None:
     tx.execute(update(runs).where(runs.c.id == run.id).values(**run.model_dump(exclude={"id", "tenant"})))
 
 
-def _journal(tx: Connection, run_id: str, kind: Kind, *entries: Mapping[str, Any], now: datetime) -> Event:
-    """Add entries of one kind; the last of them."""
-    if tx.execute(_HELD_FOR_JOURNAL, {"run": run_id}).one_or_none() is None:
+def _journal(tx: Connection, run_id: str, kind: Kind, data: Mapping[str, Any], *, now: datetime) -> Event:
+    _hold_journal(tx, run_id)
+    entry = {"of": run_id, "given_at": now, "given_kind": kind, "given_data": dict(data)}
+    seq = tx.execute(_ENTER_ONE, entry).scalar_one_or_none()
+    if seq is None:
         raise _not_found(run_id)
-    last = tx.execute(_LAST_ENTRY, {"of": run_id}).scalar_one()
-    made = [Event(seq=seq, at=now, kind=kind, data=dict(data)) for seq, data in enumerate(entries, (last or 0) + 1)]
-    tx.execute(insert(events), [{"run": run_id, **event.model_dump()} for event in made])
-    return made[-1]
+    return Event(seq=seq, at=now, kind=kind, data=dict(data))
+
+
+def _hold_journal(tx: Connection, run_id: str) -> None:
+    """Let nobody else add to it. On SQLite nobody can: this transaction is the only one that writes."""
+    if tx.dialect.name != "sqlite":
+        tx.execute(_HELD_FOR_JOURNAL, {"of": run_id})
 
 
 def _void(tx: Connection, run_id: str, *, unless: str | None = None) -> None:

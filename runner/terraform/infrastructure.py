@@ -10,7 +10,6 @@ empty `backend "http" {}` a plan made for one tenant would go silently into anot
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from threading import Event
+from threading import Event, Semaphore
 from typing import Any
 
 from runner.domain import plan as plan_domain
@@ -28,13 +27,14 @@ from runner.domain.platform import AzurePlatform
 from runner.domain.review import BundleFacts
 from runner.domain.run import EngineProcess, Run
 from runner.domain.state import LocalBackend, ManagedBackend
-from runner.errors import EngineFailed, InputError, Refused, RemoteFailed
+from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed
 from runner.ports import Bundles, Journal, Planned, Runs, States
-from runner.terraform import engine, process, snapshot, workspace
+from runner.terraform import bundle, engine, process, snapshot, workspace
+from runner.terraform.bundle import Bundle
 from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
 from runner.terraform.state_service import StateService
 
-_FACTS = "facts.json"
+_LOOK = 0.3  # seconds between looks at whether the run is to stop
 _CLI_CONFIGURATION = "TF_CLI_CONFIG_FILE"
 
 
@@ -43,7 +43,8 @@ class Terraform:
     """The `Infrastructure` port on a real engine.
 
     `identity` gives the environment by which the providers sign in for a platform and subscription; `stand_in` tells whether
-    a provider of that source and version is the sandbox's. `directory` is where runs have their private directories.
+    a provider of that source and version is the sandbox's. `directory` is where runs have their private directories; `turns` says
+    how many engines may work at once.
     """
 
     runs: Runs
@@ -57,6 +58,7 @@ class Terraform:
     mirror: Path | None
     stand_in: Callable[[str, str], bool]
     limits: Limits
+    turns: Semaphore
     now: Callable[[], datetime]
     redact_also: Callable[[str], None]
 
@@ -72,7 +74,8 @@ class Terraform:
             process.end_all_with(*self._mark(run))  # of a runner that died; a plan changes nothing
             workspace.remove(directory, below=self.directory)
         with self._step(journal, "write the configuration"):
-            digest = workspace.write(configuration, directory, self.sources)
+            files = workspace.render(configuration, self.sources)
+            workspace.write(files, directory)
         with self._session(run, platform, configuration, journal, stop) as session:
             with self._step(journal, "initialise"):
                 engine.init(session, backend=_backend_arguments(configuration))
@@ -85,6 +88,8 @@ class Terraform:
                 plan = plan_domain.read(engine.show(session))
                 note(_counts(plan))
         lock = (directory / LOCK_FILE).read_bytes() if (directory / LOCK_FILE).exists() else b""
+        plan_file = (directory / PLAN_FILE).read_bytes()
+        (directory / PLAN_FILE).unlink()
         providers = engine.providers(lock.decode())
         lineage, serial = self._state(configuration)
         facts = BundleFacts(
@@ -93,28 +98,22 @@ class Terraform:
             engine_version=self.engine.version,
             providers=providers,
             stand_ins=any(self.stand_in(source, version) for source, version in providers.items()),
-            configuration=digest,
-            lock_file=hashlib.sha256(lock).hexdigest(),
-            plan_file=hashlib.sha256((directory / PLAN_FILE).read_bytes()).hexdigest(),
+            configuration=workspace.digest(files),
+            lock_file=bundle.sha256(lock),
+            plan_file=bundle.sha256(plan_file),
             lineage=lineage,
             serial=serial,
         )
-        self.bundles.seal(run.id, run.tenant, workspace.pack(directory, {_FACTS: facts.model_dump_json().encode()}))
-        (directory / PLAN_FILE).unlink()
+        self.bundles.seal(run.id, run.tenant, Bundle(facts, plan_file, lock).packed())
         return Planned(plan=plan, bundle=facts)
 
-    def moved(self, run: Run, configuration: Configuration, bundle: BundleFacts) -> list[str]:
+    def moved(self, run: Run, configuration: Configuration, facts: BundleFacts) -> list[str]:
         moved: list[str] = []
-        probe = self._run_directory(run) / "probe"
-        try:
-            with self._on_disk():
-                if workspace.write(configuration, probe, self.sources) != bundle.configuration:
-                    moved.append("the configuration")
-        finally:
-            workspace.remove(probe, below=self.directory)
-        if (self.engine.name, self.engine.version) != (bundle.engine, bundle.engine_version):
+        if workspace.digest(workspace.render(configuration, self.sources)) != facts.configuration:
+            moved.append("the configuration")
+        if (self.engine.name, self.engine.version) != (facts.engine, facts.engine_version):
             moved.append(f"the engine (now {self.engine.label})")
-        if self._state(configuration) != (bundle.lineage, bundle.serial):
+        if self._state(configuration) != (facts.lineage, facts.serial):
             moved.append("the state")
         return moved
 
@@ -124,8 +123,10 @@ class Terraform:
         directory = self._terraform_directory(run)
         self.runs.note(run.id, engine=process.about_to_start(self.now()))
         with self._step(journal, "restore the plan"):
-            workspace.unpack(self.bundles.open(run.id, run.tenant), directory)
-            self._expect_its_own(directory, run)
+            files = workspace.render(configuration, self.sources)
+            sealed = self._own_bundle(run, workspace.digest(files))
+            workspace.write(files, directory)
+            sealed.restore(directory)
         try:
             with self._session(run, platform, configuration, journal, stop) as session:
                 if not (directory / ".terraform").exists():
@@ -160,6 +161,26 @@ class Terraform:
         self, run: Run, platform: AzurePlatform, configuration: Configuration, journal: Journal, stop: Event
     ) -> Iterator[Session]:
         """Everything the engine's commands need, with a state credential that is good for just as long."""
+        with self._turn(journal, stop), self._signed_in(run, platform, configuration, journal, stop) as session:
+            yield session
+
+    @contextmanager
+    def _turn(self, journal: Journal, stop: Event) -> Iterator[None]:
+        """Wait for one of the other engines to end, if need be; Canceled when the run is to stop meanwhile."""
+        if not self.turns.acquire(blocking=False):
+            journal.log("info", "Waits until one of the other engines of this process has ended")
+            while not self.turns.acquire(timeout=_LOOK):
+                if stop.is_set():
+                    raise Canceled(detail="Canceled before its engine began.")
+        try:
+            yield
+        finally:
+            self.turns.release()
+
+    @contextmanager
+    def _signed_in(
+        self, run: Run, platform: AzurePlatform, configuration: Configuration, journal: Journal, stop: Event
+    ) -> Iterator[Session]:
         root = self._run_directory(run)
         logs = root / "logs"
         for path in (logs, root / "home", root / "tmp"):
@@ -252,22 +273,18 @@ class Terraform:
                 file = workspace.state_file(backend, configuration.tenant)
                 return file.read_bytes() if file.exists() else None
 
-    def _expect_its_own(self, directory: Path, run: Run) -> None:
-        """The bundle's own facts, once more: sealed content cannot be moved between tenants, and this would show it if it were."""
-        facts = BundleFacts.model_validate_json((directory / _FACTS).read_bytes())
-        (directory / _FACTS).unlink()
-        plan_file = hashlib.sha256((directory / PLAN_FILE).read_bytes()).hexdigest()
-        if (
-            facts.tenant != run.tenant
-            or facts.plan_file != plan_file
-            or workspace.digest(directory) != facts.configuration
-        ):
+    def _own_bundle(self, run: Run, configuration: str) -> Bundle:
+        """The run's bundle. Its own facts are looked at once more: sealed content cannot be moved between tenants, and this would
+        show it if it were."""
+        sealed = bundle.unpacked(self.bundles.open(run.id, run.tenant))
+        if not sealed.is_whole() or (sealed.facts.tenant, sealed.facts.configuration) != (run.tenant, configuration):
             raise Refused(
                 "The plan bundle is not this run's",
                 code="bundle-mismatch",
                 detail=f"What was kept for run {run.id} does not match what was planned for {run.tenant}.",
                 hint=f"lzr plan {run.source}",
             )
+        return sealed
 
     def _take_in_errored_state(self, run: Run, backend: object, journal: Journal) -> None:
         """A state the engine could not hand in lies in its directory; the only record of what it made."""

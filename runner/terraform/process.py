@@ -23,7 +23,7 @@ import psutil
 
 from runner.domain.run import EngineProcess
 
-_TICK = 0.05  # seconds between looks at the output and at `stop`; the end of the process is noticed at once
+_TICK = 0.2  # seconds between looks at the output and at `stop`; the end of the process is noticed at once
 
 
 class Stopped(StrEnum):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +15,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from runner.domain.configuration import Configuration
 from runner.domain.state import LocalBackend, block
 from runner.errors import Refused
-from runner.terraform.engine import LOCK_FILE, PLAN_FILE
 
 INPUTS = "inputs.auto.tfvars.json"
 _MODULES = {
@@ -36,9 +33,8 @@ class Sources:
     modules: Path
 
 
-def write(configuration: Configuration, directory: Path, sources: Sources) -> str:
-    """Write the root module and the modules it calls into an empty or new directory (0700); the digest of all of it."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+def render(configuration: Configuration, sources: Sources) -> dict[str, bytes]:
+    """The root module, its values and the modules it calls: contents by path, in the order of the paths."""
     environment = _templates(sources.templates)
     structure = {
         "kind": configuration.kind,
@@ -48,56 +44,41 @@ def write(configuration: Configuration, directory: Path, sources: Sources) -> st
         "imports": configuration.imports,
         "backend": block(configuration.backend),
     }
-    for name in ("main.tf", "variables.tf", "outputs.tf"):
-        (directory / name).write_text(
-            environment.get_template(f"terraform/{name}.j2").render(structure), encoding="utf-8"
-        )
+    files = {
+        name: environment.get_template(f"terraform/{name}.j2").render(structure).encode()
+        for name in ("main.tf", "variables.tf", "outputs.tf")
+    }
     values = json.dumps(configuration.inputs, indent=2, sort_keys=True, ensure_ascii=False)
-    (directory / INPUTS).write_text(values + "\n", encoding="utf-8")
+    files[INPUTS] = f"{values}\n".encode()
     called = {_MODULES[name] for name in configuration.blocks}
     if configuration.resource_groups:
         called.add("resource-group")
-    for module in sorted(called):
-        target = directory / "modules" / module
-        target.mkdir(parents=True)
-        for file in sorted((sources.modules / module).glob("*.tf")):
-            shutil.copyfile(file, target / file.name)
-    return digest(directory)
+    for module in called:
+        for file in (sources.modules / module).glob("*.tf"):
+            files[f"modules/{module}/{file.name}"] = file.read_bytes()
+    return dict(sorted(files.items()))
 
 
-def digest(directory: Path) -> str:
-    """SHA-256 over the names and contents of everything that is configuration; caches, plan and engine output are left out."""
+def digest(files: Mapping[str, bytes]) -> str:
+    """SHA-256 over paths and contents."""
     sum_ = hashlib.sha256()
-    for file in sorted(_files(directory)):
-        content = file.read_bytes()
-        sum_.update(f"{file.relative_to(directory).as_posix()}\0{len(content)}\0".encode())
+    for path, content in sorted(files.items()):
+        sum_.update(f"{path}\0{len(content)}\0".encode())
         sum_.update(content)
     return sum_.hexdigest()
 
 
-def pack(directory: Path, extra: Mapping[str, bytes]) -> bytes:
-    """Configuration, lock file and plan file as one archive (and `extra` files): what an apply in another process needs."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for file in [*sorted(_files(directory)), directory / LOCK_FILE, directory / PLAN_FILE]:
-            archive.add(file, arcname=file.relative_to(directory).as_posix(), filter=_plain)
-        for name, content in extra.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-def unpack(content: bytes, directory: Path) -> None:
-    """Restore what `pack` kept into this directory, which is emptied of everything else but the engine's own cache."""
+def write(files: Mapping[str, bytes], directory: Path) -> None:
+    """Put the files into the directory (0700) and nothing else; the engine's own cache stays."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for entry in directory.iterdir():
         if entry.name == ".terraform":
             continue
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-        archive.extractall(directory, filter="data")
-    (directory / PLAN_FILE).chmod(0o600)
+    for folder in {(directory / path).parent for path in files}:
+        folder.mkdir(parents=True, exist_ok=True)
+    for path, content in files.items():
+        (directory / path).write_bytes(content)
 
 
 def remove(directory: Path, *, below: Path) -> None:
@@ -111,19 +92,6 @@ def remove(directory: Path, *, below: Path) -> None:
 def state_file(backend: LocalBackend, tenant: str) -> Path:
     """Where a tenant's state lies with the local backend."""
     return Path(backend.directory) / f"{tenant}.tfstate"
-
-
-def _files(directory: Path) -> list[Path]:
-    roots = [path for path in directory.iterdir() if path.is_file() and (path.suffix == ".tf" or path.name == INPUTS)]
-    modules = directory / "modules"
-    return roots + [path for path in modules.rglob("*") if path.is_file()] if modules.is_dir() else roots
-
-
-def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    member.mtime = 0
-    return member
 
 
 @lru_cache(maxsize=4)

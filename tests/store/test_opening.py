@@ -273,7 +273,9 @@ class TestTrouble:
         from sqlalchemy.exc import DBAPIError
 
         with pytest.raises(DBAPIError) as error, file_store.database.writing() as tx:
-            tx.execute(insert(tables.runs).values(**a_run(reason=CANARY).model_dump(), cancel_requested=False))
+            tx.execute(
+                insert(tables.runs).values(**a_run(reason=CANARY).model_dump(), snapshot={}, cancel_requested=False)
+            )
         assert CANARY not in str(error.value)
 
 
@@ -285,7 +287,7 @@ class TestManyRuns:
                 a_run(f"r{n:05}", f"t{n % 100}", status="applied", created=NOW + timedelta(seconds=n)).model_dump()
                 for n in range(2_000)
             ]
-            tx.execute(insert(tables.runs), [row | {"cancel_requested": False} for row in rows])
+            tx.execute(insert(tables.runs), [row | {"snapshot": {}, "cancel_requested": False} for row in rows])
             tx.execute(text("ANALYZE"))
             for query in (
                 "SELECT * FROM runs ORDER BY created DESC, id DESC LIMIT 50",
