@@ -10,7 +10,7 @@ from runner.app.reconcile import Ports, review_of, snapshot_of
 from runner.domain.configuration import Snapshot
 from runner.domain.review import Review
 from runner.domain.run import OPEN, Behavior, Failure, Run, Status
-from runner.errors import Refused
+from runner.errors import InputError, Refused
 from runner.ports import Approval
 
 SHORTEST_DIGEST = 8  # characters of a digest that a person may type
@@ -54,7 +54,14 @@ def approve(
     """Approve what the run's review shows. Refused when that is not what the approver saw, or not theirs to approve."""
     _expect_waiting(run)
     made = review_of(run, ports)
-    if digest is not None and (len(digest) < SHORTEST_DIGEST or not made.digest.startswith(digest.lower())):
+    if digest is not None and len(digest) < SHORTEST_DIGEST:
+        raise InputError(
+            "The digest is too short",
+            code="digest-too-short",
+            detail=f"{digest!r} could be the beginning of many; at least {SHORTEST_DIGEST} characters name one.",
+            hint=f"lzr review {run.id}",
+        )
+    if digest is not None and not made.digest.startswith(digest.lower()):
         raise Refused(
             "Another digest",
             code="digest-mismatch",

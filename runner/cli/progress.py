@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Event
@@ -24,6 +24,7 @@ _PATIENCE = 60.0  # seconds that the store may be away
 PLANNING = frozenset({Status.PENDING, Status.PLANNING})
 APPLYING = frozenset({Status.APPROVED, Status.APPLYING})
 _FEW = 3  # up to so many runs are shown step by step
+_MANY = 50  # more than this take a moment to start
 
 
 @dataclass
@@ -73,6 +74,17 @@ def follow(
             pause.wait(max(_EACH, _SHARE * (monotonic() - began)))
     _wipe(live)
     return [seen[run.id].run for run in followed]
+
+
+def counted(names: Sequence[str], done: str) -> Iterator[str]:
+    """The names one after the other; on a terminal a line says how many are done, where there are many."""
+    live, told = len(names) > _MANY and sys.stderr.isatty(), monotonic()
+    for number, name in enumerate(names):
+        yield name
+        if live and monotonic() - told > _EACH:
+            told = monotonic()
+            click.echo(f"\r\x1b[K  {number + 1} of {len(names)} {done}", nl=False, err=True)
+    _wipe(live)
 
 
 def log(runs: Runs, run: Run, *, keep_on: bool) -> Run:

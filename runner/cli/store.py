@@ -81,7 +81,7 @@ def check(as_json: bool) -> int:
     else:
         for finding in checked.findings:
             click.echo(click.style("✗ ", fg="red") + finding.text)
-        counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in checked.counts.items() if number)
+        counts = ", ".join(_counted(number, name) for name, number in checked.counts.items() if number)
         if not checked.findings:
             click.echo(click.style("✓ ", fg="green") + f"Everything opens and fits ({counts or 'the store is empty'}).")
     return 5 if checked.findings else 0
@@ -103,3 +103,8 @@ def rotate_key() -> int:
     if rotation.given_up:
         click.echo(f"No longer needed here: {', '.join(rotation.given_up)}. Backups from before still need it.")
     return 0
+
+
+def _counted(number: int, table: str) -> str:
+    things = table.replace("_", " ")
+    return f"{number} {things.removesuffix('s') if number == 1 else things}"

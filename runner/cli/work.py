@@ -201,6 +201,7 @@ def _start(
     """Read the documents and create a pending run for each tenant that is asked for."""
     from runner import documents
     from runner.app import reviewing
+    from runner.cli import progress
     from runner.domain.configuration import Snapshot
     from runner.domain.run import Behavior
     from runner.durable import new_id
@@ -214,10 +215,11 @@ def _start(
             hint="Add one (lzr init shows how), or give its folder.",
         )
     source = os.pathsep.join(str(path.absolute()) for path in (*paths, *around))
+    placed = {name: read.placed(name) for name in only or read.chosen}  # all of them are there, before the first begins
     return [
         reviewing.start(
             Snapshot(
-                placed=read.placed(name),
+                placed=placed[name],
                 digest=read.digest(name),
                 files=tuple(str(Path(file).absolute()) for file in read.files(name)),
             ),
@@ -229,7 +231,7 @@ def _start(
             reason=reason,
             options=options,
         )
-        for name in dict.fromkeys(only or read.chosen)
+        for name in progress.counted(tuple(placed), "started")
     ]
 
 

@@ -41,6 +41,7 @@ def test_a_tenant_is_planned_reviewed_approved_and_applied(estate: Estate) -> No
     (run,) = estate.runs()
 
     assert "Another digest" in estate.lzr("approve", run.id, "--digest", "0123456789ab", code=3).stderr
+    assert "too short" in estate.lzr("approve", run.id, "--digest", run.digest[:7], code=2).stderr
     estate.lzr("approve", run.id, "--digest", run.digest[:12], "--comment", "looks right")
     ended = estate.lzr("apply", run.id, "--json").run
     assert ended["status"] == "applied"
@@ -110,6 +111,19 @@ def test_documents_that_moved_make_an_approval_void(estate: Estate) -> None:
     assert ended["failure"]["code"] == "plan-outdated"
     assert "the documents" in ended["failure"]["detail"]
     assert not [call for call in estate.calls("PUT") if call.service == "arm"]
+
+
+def test_documents_in_another_file_that_say_the_same_leave_an_approval_standing(estate: Estate) -> None:
+    run = approved(estate)
+    (tenant,) = (estate.documents / "tenants").glob("*.yaml")
+    tenant.rename(tenant.with_name("renamed.yaml"))
+    assert estate.lzr("apply", run, "--json").run["status"] == "applied"
+
+
+def test_a_tenant_that_is_not_there_begins_nothing(estate: Estate) -> None:
+    wrong = estate.lzr("plan", "documents", "--tenant", TENANT, "--tenant", "payments.chekout-dev", code=2)
+    assert "payments.checkout-dev" in wrong.stderr
+    assert estate.runs() == ()
 
 
 def test_a_state_that_moved_makes_an_approval_void(estate: Estate) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.domain.run import Status
+from runner.domain.events import Kind
+from runner.domain.run import Run, Status
 from tests.estate import TENANT, Estate, eventually, opened_estate
 from tests.faults.dying import Moment
 from tests.faults.outcome import expect_whole, function_calls, statuses
@@ -71,6 +72,32 @@ def test_live_work_is_never_taken_over_and_other_tenants_go_on_beside_it(estate:
     (engine,) = estate.engines()
     engine.kill()
     estate.ended(first, code=4)
+
+
+def test_with_one_worker_one_engine_works_at_a_time_and_who_waits_for_it_can_be_canceled(estate: Estate) -> None:
+    estate.add_tenant(2)
+    estate.add_tenant(3)
+    estate.fault(**HELD, times=1)
+    process = estate.start("plan", estate.documents, "--json", settings={"LZR_WORKERS": 1})
+    waiting = eventually(lambda: waiting_for_an_engine(estate), "another run has looked around and waits")
+    assert waiting is not None
+    estate.lzr("cancel", waiting.id)
+    eventually(lambda: waiting_for_an_engine(estate, but=waiting), "the next waits in its place")
+    (engine,) = estate.engines()
+    engine.kill()
+    estate.ended(process, code=None)
+    assert sorted(run.status for run in estate.runs()) == ["canceled", "failed", "waiting"]
+
+
+def waiting_for_an_engine(estate: Estate, *, but: Run | None = None) -> Run | None:
+    with estate.store() as store:
+        for run in store.runs.find(statuses=[Status.PLANNING]):
+            said = [event.data["text"] for event in store.runs.events(run.id) if event.kind is Kind.LOG]
+            if (but is None or run.id != but.id) and any(
+                text.startswith("Waits until one of the other engines") for text in said
+            ):
+                return run
+    return None
 
 
 @pytest.mark.parametrize("estate", ["postgresql"], indirect=True)
