@@ -46,10 +46,10 @@ def die_at(moment: Moment) -> None:
     def _(_connection: Connection, statement: Any, many: Any, given: Any, _options: Any) -> None:
         if not isinstance(statement, Insert) or statement.table.name != "events":
             return
-        entry = given or many[0]
-        meant = str(entry["kind"]) == moment.kind and moment.value in json.dumps(entry["data"], default=str)
-        if meant and next(hits) == moment.nth:
-            here.now = True
+        for entry in many or [given]:
+            said = json.dumps(entry["given_data"], default=str)
+            if str(entry["given_kind"]) == moment.kind and moment.value in said and next(hits) == moment.nth:
+                here.now = True
 
     @event.listens_for(Engine, "commit")
     def _(_connection: Connection) -> None:
