@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from runner.errors import InputError
 
 PREFIX = "LZR_"
+
+# ISO 8601, or a number of seconds
+Positive = Annotated[
+    timedelta,
+    BeforeValidator(
+        lambda value: float(value) if isinstance(value, str) and re.fullmatch(r"[0-9.]+", value) else value
+    ),
+    Field(gt=timedelta(0)),
+]
 
 
 def default_store() -> str:
@@ -26,13 +37,13 @@ class LimitSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    init: timedelta = timedelta(minutes=10)
+    init: Positive = timedelta(minutes=10)
     """Longest time for installing providers."""
-    plan: timedelta = timedelta(hours=1)
+    plan: Positive = timedelta(hours=1)
     """Longest time for a plan."""
-    apply: timedelta = timedelta(hours=6)
+    apply: Positive = timedelta(hours=6)
     """Longest time for an apply, and for waiting on the engine of a runner that died."""
-    grace: timedelta = timedelta(minutes=2)
+    grace: Positive = timedelta(minutes=2)
     """Time a stopped engine gets to save its state before it is killed."""
 
 
@@ -42,6 +53,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
+        env_ignore_empty=True,  # an unset variable of a pipeline arrives as an empty one
         frozen=True,
         extra="forbid",
         use_attribute_docstrings=True,
@@ -55,15 +67,15 @@ class Settings(BaseSettings):
     """The key itself, where it comes from a secret store; goes before the file."""
     work_dir: Path | None = None
     """Private directory for the workspaces of runs. Default: `work` in the store's directory."""
-    engine: Path | None = None
-    """The terraform or tofu to use. Default: terraform, then tofu, on PATH, then the one of the extra `engine`."""
+    engine: str | None = None
+    """The terraform or tofu to use: a path or a name on PATH. Default: terraform, tofu, then the one of the extra `engine`."""
     mirror: Path | None = None
     """Unpacked filesystem mirror of providers; nothing is downloaded then. Default: the registry."""
     workers: int = Field(default=2, ge=1, le=64)
-    """How many runs go on at once in this process."""
+    """How many engines work at once in this process; as many more runs look around meanwhile."""
     keep_states: int = Field(default=50, ge=2)
     """How many versions of each tenant's state are kept."""
-    review_expires: timedelta = timedelta(days=7)
+    review_expires: Positive = timedelta(days=7)
     """How long a review waits for a decision before its run expires."""
     proxy: str | None = None
     """HTTP proxy for the engine, ARM, Graph, tokens and functions alike."""
@@ -73,7 +85,7 @@ class Settings(BaseSettings):
     """PEM file of certificate authorities to trust instead of the system's."""
     function_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Hosts of functions that may be called although they are private addresses."""
-    function_timeout: timedelta = timedelta(seconds=100)
+    function_timeout: Positive = timedelta(seconds=100)
     """How long a function may take to answer."""
     sandbox: Path | None = None
     """Directory of a running `lzr sandbox`: everything goes there instead of to Azure."""
@@ -86,6 +98,34 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        # without the value in the message: it may hold a password
+        if value is not None and not re.match(r"https?://[^\s/]+", value):
+            raise ValueError("this is no address of a proxy, as http://proxy.corp.example:3128")
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_authorities(cls, value: Path | None) -> Path | None:
+        """Absolute, for the engine works in a directory of its own."""
+        if value is None:
+            return None
+        try:
+            ssl.create_default_context(cafile=str(value))
+        except OSError as error:  # ssl.SSLError is one
+            why = "it is no PEM file with certificates" if isinstance(error, ssl.SSLError) else error.strerror
+            raise ValueError(f"{value} cannot be used: {why}") from None
+        return value.absolute()
+
+    @field_validator("mirror")
+    @classmethod
+    def _is_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"{value} is no folder")
+        return value.absolute() if value is not None else None
 
 
 def read() -> Settings:
@@ -102,7 +142,7 @@ def read() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = [
-            f"{PREFIX}{'__'.join(str(p) for p in e['loc']).upper()}: {e['msg']}"
+            f"{PREFIX}{'__'.join(str(p) for p in e['loc']).upper()}: {e['msg'].removeprefix('Value error, ')}"
             for e in error.errors(include_input=False)
         ]
         raise InputError("A setting is wrong", code="wrong-setting", detail="; ".join(wrong)) from None
@@ -112,7 +152,7 @@ def _known(name: str) -> bool:
     head, _, rest = name.removeprefix(PREFIX).lower().partition("__")
     if head == "limits" and rest:
         return rest in LimitSettings.model_fields
-    return not rest and head in Settings.model_fields
+    return not rest and head in Settings.model_fields and head != "limits"
 
 
 def table() -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from runner.azure.connect import Connections
     from runner.azure.network import Network
     from runner.durable import Durable
+    from runner.terraform.infrastructure import Terraform
     from runner.terraform.workspace import Sources
 
 
@@ -56,13 +57,17 @@ class Runner:
         return Ports(
             runs=self.store.runs,
             bundles=self.store.bundles,
-            infrastructure=Lazily(self),
+            infrastructure=self.lazily,
             azure=self.connect,
             reread=reread,
             now=now,
             redact=self.redactor,
             executor=self.executor,
         )
+
+    @cached_property
+    def lazily(self) -> Lazily:
+        return Lazily(self)
 
     @contextmanager
     def durable(self) -> Iterator[Durable]:
@@ -144,19 +149,20 @@ class Runner:
     @cached_property
     def mirror(self) -> Path | None:
         """Where providers come from; in the sandbox its stand-ins, unless a mirror of real ones is set."""
-        if self.settings.mirror is not None:
-            if not self.settings.mirror.is_dir():
-                raise InputError(
-                    "No such mirror",
-                    code="no-mirror",
-                    detail=f"LZR_MIRROR names {self.settings.mirror}, which is no directory.",
-                )
-            return self.settings.mirror.absolute()
-        if self.sandbox is None:
-            return None
+        if self.settings.mirror is not None or self.sandbox is None:
+            return self.settings.mirror
         from runner.sandbox.provider.mirror import install
+        from runner.terraform.infrastructure import unusable
 
-        return install(work_directory(self.settings) / "stand-ins")
+        where = work_directory(self.settings)
+        try:
+            return install(where / "stand-ins")
+        except OSError as error:
+            raise unusable(where, error) from error
+
+    def prepare(self) -> None:
+        """Have what executing runs needs: better a wrong setting is told now than by each run."""
+        _ = self.lazily.real.engine
 
     def secret(self, reference: SecretReference) -> str:
         """The secret a document refers to; from then on it is hidden in every text."""
@@ -171,16 +177,20 @@ class Lazily:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._lock = threading.Lock()
-        self._made: object | None = None
+        self._made: Terraform | None = None
 
-    def __getattr__(self, name: str) -> Any:
+    @property
+    def real(self) -> Terraform:
         with self._lock:
             if self._made is None:
                 self._made = _terraform(self._runner)
-        return getattr(self._made, name)
+            return self._made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
 
 
-def _terraform(runner: Runner) -> object:
+def _terraform(runner: Runner) -> Terraform:
     from runner.sandbox.provider.mirror import is_stand_in
     from runner.terraform.engine import Limits, discover
     from runner.terraform.infrastructure import Terraform
@@ -296,11 +306,15 @@ def read_secret(reference: SecretReference) -> str:
         )
     path = Path(reference.file or "")
     try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        value = path.read_text(encoding="utf-8").rstrip("\r\n")
+        why = "" if value else "is empty"
     except (OSError, UnicodeDecodeError) as error:
+        why = f"cannot be read ({type(error).__name__})"
+    if why:
         raise InputError(
             "A secret is missing",
             code="secret-missing",
-            detail=f"The documents take a secret from the file {path}, which cannot be read ({type(error).__name__}).",
-            hint="Check the path and who may read it.",
-        ) from None
+            detail=f"The documents take a secret from the file {path}, which {why}.",
+            hint="Check the path, what is in it, and who may read it.",
+        )
+    return value

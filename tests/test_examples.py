@@ -63,7 +63,7 @@ def test_terraform_accepts_what_the_documents_become(folder: Path, tmp_path: Pat
             ran = subprocess.run(
                 [terraform(), *command, "-no-color"],
                 cwd=root / "terraform",
-                env=base_environment(root, providers),
+                env=base_environment(root, providers, root / "tmp"),
                 capture_output=True,
                 text=True,
                 check=False,

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -233,7 +234,7 @@ def token_file(auth: WorkloadIdentity) -> str:
             detail="auth.type workloadIdentity names no tokenFile, and AZURE_FEDERATED_TOKEN_FILE is not set.",
             hint="Set tokenFile, or run where workload identity is set up.",
         )
-    return path
+    return str(Path(path).absolute())  # the engine works in a directory of its own
 
 
 def _transport(network: Network, cloud: Cloud) -> dict[str, Any]:

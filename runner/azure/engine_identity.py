@@ -10,6 +10,7 @@ import os
 import secrets as random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from runner.azure.credentials import Secret, client_certificate, token_file
@@ -107,4 +108,10 @@ def _signing_in(principal: ServicePrincipal, secret: Secret) -> tuple[dict[str, 
             hidden = tuple(around[name] for name in MANAGED_IDENTITY_SECRETS if name in around)
             return {"ARM_USE_MSI": "true", **around}, hidden
         case AzureCli():
-            return {"ARM_USE_CLI": "true"}, ()
+            # az keeps who is signed in below the home directory, and the engine is given another one
+            return {"ARM_USE_CLI": "true", "AZURE_CONFIG_DIR": _azure_cli_directory()}, ()
+
+
+def _azure_cli_directory() -> str:
+    """https://learn.microsoft.com/cli/azure/azure-cli-configuration"""
+    return str(Path(os.environ.get("AZURE_CONFIG_DIR") or Path.home() / ".azure").absolute())

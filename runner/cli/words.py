@@ -209,7 +209,7 @@ def _in_step(run: Run) -> str:
 
 
 _TURN = {
-    "input": "The author of the documents has to act.",
+    "input": "The author of the documents, or of the settings, has to act.",
     "refused": "Nothing is broken: it was not the moment, or not allowed.",
     "engine": "Terraform could not do it; the module or what it met in Azure is the place to look.",
     "remote": "Something outside did not answer as it should; operations have to look.",

@@ -139,6 +139,7 @@ def _working(runner: Runner) -> Iterator[Durable]:
     from runner.app import reviewing
 
     _share_one_heap()
+    runner.prepare()
     with runner.durable() as durable:
 
         def on_signal(number: int, frame: object) -> None:

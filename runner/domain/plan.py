@@ -100,7 +100,7 @@ def read(document: Mapping[str, Any]) -> Plan:
         )
     entries = [entry for entry in document.get("resource_changes", ()) if entry.get("mode", "managed") == "managed"]
     changes = [read_change(entry) for entry in entries]
-    drift = [read_change(entry) for entry in document.get("resource_drift", ()) if entry.get("mode") == "managed"]
+    drift = [read_drift(entry) for entry in document.get("resource_drift", ()) if entry.get("mode") == "managed"]
     prior = document.get("prior_state", {}).get("values", {}).get("outputs", {})
     return Plan(
         changes=tuple(change for change in changes if change.action is not Action.NO_OP or change.importing),
@@ -145,6 +145,26 @@ def read_change(entry: Mapping[str, Any]) -> ResourceChange:
         after=with_unknowns(masked(change.get("after"), change.get("after_sensitive")), change.get("after_unknown")),
         attributes=attributes,
     )
+
+
+def read_drift(entry: Mapping[str, Any]) -> ResourceChange:
+    """Read one entry of `resource_drift`, without what nobody changed.
+
+    Two kinds of it, both from how providers read things back: azuread tells of lists that were never set as empty ones, and azapi of
+    the tags of a resource group, which are another resource's here (`modules/subscription-tags` sees what happens to them).
+    """
+    change = read_change(entry)
+    is_group = str((change.before or {}).get("type", "")).startswith("Microsoft.Resources/resourceGroups@")
+    attributes = tuple(
+        one
+        for one in change.attributes
+        if not (one.before in _NOTHING and one.after in _NOTHING)
+        and not (is_group and one.path.partition(".")[0] == "tags")
+    )
+    return change.model_copy(update={"attributes": attributes})
+
+
+_NOTHING: tuple[object, ...] = (None, "", [], {}, False)
 
 
 def masked(value: Any, sensitive: Any) -> Any:

@@ -84,10 +84,20 @@ class _Heard:
     outputs: dict[str, Any] = field(default_factory=dict)
 
 
-def discover(setting: Path | None, *, path: str | None = None) -> Engine:
-    """The engine that the setting names, else terraform or tofu on PATH, else the one that the extra `engine` installs."""
+def discover(setting: str | None, *, path: str | None = None) -> Engine:
+    """The engine that the setting names (by path, or by its name on PATH), else terraform or tofu on PATH, else the one of the extra
+    `engine`."""
     if setting is not None:
-        return _checked((str(setting),), wanted_by="LZR_ENGINE")
+        found = shutil.which(setting, path=path)
+        if found is None:
+            raise InputError(
+                "No such engine",
+                code="no-engine",
+                detail=f"LZR_ENGINE names {setting}, which is neither on PATH nor a file that may be executed.",
+                hint="Give the path of terraform or tofu, or leave LZR_ENGINE out.",
+            )
+        # absolute, for it is started in the directories of runs
+        return _checked((os.path.abspath(found),), wanted_by="LZR_ENGINE")  # noqa: PTH100 - links stay as they are
     for name in ("terraform", "tofu"):
         if found := shutil.which(name, path=path):
             return _checked((found,), wanted_by="PATH")
@@ -118,13 +128,14 @@ def _checked(argv: tuple[str, ...], *, wanted_by: str) -> Engine:
             timeout=30,
             check=True,
             env={
-                "PATH": os.defpath,
+                "PATH": os.environ.get("PATH", os.defpath),
                 "CHECKPOINT_DISABLE": "1",
                 "HOME": "/nonexistent",
                 "TF_CLI_CONFIG_FILE": os.devnull,
             },
         ).stdout
-        version = str(json.loads(answer)["terraform_version"])  # OpenTofu answers under the same key
+        said = json.loads(answer)
+        version = str(said["terraform_version"])  # OpenTofu answers under the same key
         numbers = tuple(int(part) for part in version.split("-")[0].split("."))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
         raise InputError(
@@ -140,7 +151,8 @@ def _checked(argv: tuple[str, ...], *, wanted_by: str) -> Engine:
             detail=f"{argv[0]} ({wanted_by}) is {version}; needed is {'.'.join(map(str, OLDEST))} or newer.",
             hint="Name another one with LZR_ENGINE.",
         )
-    name: Literal["terraform", "tofu"] = "tofu" if Path(argv[0]).name.startswith("tofu") else "terraform"
+    # by what it says, for its file may be called anything; OpenTofu looks for no newer version and so says nothing of one
+    name: Literal["terraform", "tofu"] = "terraform" if "terraform_outdated" in said else "tofu"
     return Engine(argv=argv, name=name, version=version)
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ from runner.terraform.bundle import Bundle
 from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
 from runner.terraform.state_service import StateService
 
+_LONGEST_TMPDIR = 80  # bytes
 _LOOK = 0.3  # seconds between looks at whether the run is to stop
 _CLI_CONFIGURATION = "TF_CLI_CONFIG_FILE"
 
@@ -183,8 +186,9 @@ class Terraform:
     ) -> Iterator[Session]:
         root = self._run_directory(run)
         logs = root / "logs"
-        for path in (logs, root / "home", root / "tmp"):
+        for path in (logs, root / "home"):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = _temporary_directory(root)
         attempt = None
         state: dict[str, str] = {}
         if isinstance(configuration.backend, ManagedBackend):
@@ -202,7 +206,7 @@ class Terraform:
                 engine=self.engine,
                 directory=self._terraform_directory(run),
                 logs=logs,
-                environment={**base_environment(root, self.mirror), **identity, **state},
+                environment={**base_environment(root, self.mirror, temporary), **identity, **state},
                 limits=self.limits,
                 stop=stop,
                 on_lines=lambda lines: journal.log_all([(line.level, line.text) for line in lines]),
@@ -214,6 +218,7 @@ class Terraform:
                 self._release_lock(run.tenant, journal)
             for file in logs.iterdir():
                 file.unlink()
+            shutil.rmtree(temporary, ignore_errors=True)
 
     @contextmanager
     def _step(self, journal: Journal, name: str) -> Iterator[Callable[[str], None]]:
@@ -226,12 +231,7 @@ class Terraform:
         try:
             yield
         except OSError as error:
-            raise RemoteFailed(
-                "The work directory cannot be used",
-                code="work-directory-unusable",
-                detail=f"{error.filename or self.directory}: {error.strerror or type(error).__name__}.",
-                hint="Make room, look who may write there, or name another directory with LZR_WORK_DIR.",
-            ) from error
+            raise unusable(self.directory, error) from error
 
     def _mark(self, run: Run) -> tuple[str, str]:
         """By which the run's engines and their plugins are known from all other processes."""
@@ -315,11 +315,34 @@ class Terraform:
         return self._run_directory(run) / "terraform"
 
 
+def unusable(directory: Path, error: OSError) -> RemoteFailed:
+    """What is said of a directory for runs that cannot be written."""
+    return RemoteFailed(
+        "The work directory cannot be used",
+        code="work-directory-unusable",
+        detail=f"{error.filename or directory}: {error.strerror or type(error).__name__}.",
+        hint="Make room, look who may write there, or name another directory with LZR_WORK_DIR.",
+    )
+
+
 def _cli_configuration(root: Path) -> Path:
     return root / "cli.tfrc"
 
 
-def base_environment(root: Path, mirror: Path | None) -> dict[str, str]:
+def _temporary_directory(root: Path) -> Path:
+    """The engine's TMPDIR, for its owner alone: in the run's directory, or elsewhere where that would be too long a way.
+
+    Providers put a socket there, whose whole path a system limits to 107 bytes, macOS to 103; go-plugin names it plugin and a number of
+    up to ten digits.
+    """
+    wanted = root / "tmp"
+    if len(os.fsencode(wanted)) > _LONGEST_TMPDIR:
+        return Path(tempfile.mkdtemp(prefix="lzr-"))
+    wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return wanted
+
+
+def base_environment(root: Path, mirror: Path | None, temporary: Path) -> dict[str, str]:
     """The engine's environment before sign-in and state: nothing is inherited but PATH (for git, az and the shim's Python)."""
     configuration = _cli_configuration(root)
     content = "disable_checkpoint = true\n"
@@ -331,7 +354,7 @@ def base_environment(root: Path, mirror: Path | None) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(root / "home"),  # not the user's: plugins and credentials of ~/.terraform.d would be found there
-        "TMPDIR": str(root / "tmp"),
+        "TMPDIR": str(temporary),
         "LANG": "C.UTF-8",
         _CLI_CONFIGURATION: str(configuration),
         "TF_IN_AUTOMATION": "1",

@@ -135,9 +135,13 @@ def test_a_managed_identity_takes_along_what_its_machine_sets(monkeypatch: pytes
     assert made.secrets == ("header-canary",)
 
 
-def test_a_person_signs_in_with_the_azure_cli() -> None:
+def test_a_person_signs_in_with_the_azure_cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     made = environment({"type": "azureCli"}, client_id=None).environment
 
+    assert made["AZURE_CONFIG_DIR"] == str(tmp_path / ".azure")  # the engine's own home directory is another
+    monkeypatch.setenv("AZURE_CONFIG_DIR", "elsewhere")
+    assert environment({"type": "azureCli"}).environment["AZURE_CONFIG_DIR"] == str(Path("elsewhere").absolute())
     assert made["ARM_USE_CLI"] == "true"
     assert "ARM_CLIENT_ID" not in made
 

@@ -106,6 +106,22 @@ def test_drift_without_a_visible_difference_is_left_out() -> None:
     assert [change.action for change in plan.drift] == [Action.UPDATE, Action.DELETE]
 
 
+def test_what_a_provider_reads_back_empty_is_no_drift() -> None:
+    """azuread sets these to empty lists when it reads a group back; nobody changed them."""
+    read_back = entry(["update"], {"types": None, "name": "a"}, {"types": [], "name": "a"})
+    renamed = entry(["update"], {"types": None, "name": "a"}, {"types": [], "name": "b"})
+    plan = plan_of(resource_drift=[read_back, renamed])
+    assert [[one.path for one in change.attributes] for change in plan.drift] == [["name"]]
+
+
+def test_tags_of_a_resource_group_are_no_drift_of_the_group() -> None:
+    group = {"type": "Microsoft.Resources/resourceGroups@2022-09-01", "location": "westeurope"}
+    tagged = entry(["update"], {**group, "tags": None}, {**group, "tags": {"lz_project": "robots"}})
+    elsewhere = entry(["update"], {"tags": None}, {"tags": {"lz_project": "robots"}})
+    plan = plan_of(resource_drift=[tagged, elsewhere])
+    assert [[one.path for one in change.attributes] for change in plan.drift] == [["tags.lz_project"]]
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),

@@ -59,7 +59,7 @@ def session(request: pytest.FixtureRequest, tmp_path: Path) -> Session:
         engine=request.param,
         directory=directory,
         logs=tmp_path / "logs",
-        environment=base_environment(tmp_path, None),
+        environment=base_environment(tmp_path, None, tmp_path),
         limits=Limits(),
         stop=threading.Event(),
     )
@@ -174,9 +174,27 @@ def test_an_engine_that_cannot_be_used_is_refused_with_what_to_do(tmp_path: Path
     fake.write_text(f"#!{sys.executable} -I\n{answer}\n", encoding="utf-8")
     fake.chmod(0o755)
     with pytest.raises(InputError) as caught:
-        engine.discover(fake)
+        engine.discover(str(fake))
     assert caught.value.code == code
     assert caught.value.hint
+
+
+def test_an_engine_is_named_by_a_name_on_path_or_by_a_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "bin" / "opentofu-1.10"
+    fake.parent.mkdir()
+    fake.write_text(
+        f"#!{sys.executable} -I\nimport json; print(json.dumps({{'terraform_version': '1.10.0'}}))\n", encoding="utf-8"
+    )
+    fake.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    found = engine.discover("bin/opentofu-1.10")
+    assert (found.argv, found.label) == ((str(fake),), "tofu 1.10.0")
+    assert engine.discover("opentofu-1.10", path=str(fake.parent)) == found
+    with pytest.raises(InputError) as caught:
+        engine.discover("opentofu-1.11", path=str(fake.parent))
+    assert "LZR_ENGINE names opentofu-1.11" in caught.value.detail
 
 
 def test_without_any_engine_it_is_said_how_to_get_one(tmp_path: Path, without_library: Callable[[], None]) -> None:
