@@ -25,8 +25,8 @@ def wrong(monkeypatch: pytest.MonkeyPatch, **variables: str) -> InputError:
     ("name", "value", "said"),
     [
         ("LZR_WORKERS", "0", "greater than or equal to 1"),
-        ("LZR_LIMITS__INIT", "-PT5S", "greater than 0"),
-        ("LZR_REVIEW_EXPIRES", "0", "greater than 0"),
+        ("LZR_LIMITS__INIT", "-PT5S", "greater than"),
+        ("LZR_REVIEW_EXPIRES", "0", "greater than"),
         ("LZR_PROXY", "proxy:3128", "no address of a proxy"),
         ("LZR_CA_FILE", "/nonexistent/ca.pem", "No such file"),
         ("LZR_CA_FILE", __file__, "no PEM file"),
