@@ -40,7 +40,11 @@ def main() -> None:
                 (root / path).mkdir()
             attempt = runner.store.states.open_attempt(name, "bare", now=wiring.now())
             identity = runner.identity(placed.platform, str(configuration.inputs["subscription_id"]))
-            environment = {**base_environment(root, runner.mirror, root / "tmp"), **identity, **service.environment(attempt)}
+            environment = {
+                **base_environment(root, runner.mirror, root / "tmp"),
+                **identity,
+                **service.environment(attempt),
+            }
             return root / "terraform", environment
 
         def carry_out(prepared: tuple[Path, dict[str, str]]) -> None:

@@ -32,6 +32,9 @@ class Directory(Protocol):
     def groups_named(self, names: Sequence[str]) -> dict[str, str]:
         """Object ids of the groups that have one of these display names, by the name as asked for."""
 
+    def group_names(self, ids: Sequence[str]) -> dict[str, str]:
+        """Display names of the groups with these object ids, by the id as asked for. Of a group that does not exist, nothing."""
+
     def members(self, group_id: str) -> tuple[Member, ...]:
         """All direct members. A group that does not exist has none."""
 
@@ -141,7 +144,7 @@ class Infrastructure(Protocol):
     ) -> Planned:
         """Write the workspace, plan, and seal the bundle under the run."""
 
-    def moved(self, run: Run, configuration: Configuration, facts: BundleFacts) -> list[str]:
+    def moved(self, run: Run, platform: AzurePlatform, configuration: Configuration, facts: BundleFacts) -> list[str]:
         """What is not any more as it was when the bundle was made, in words; empty when all is."""
 
     def apply(
@@ -162,7 +165,10 @@ class Infrastructure(Protocol):
         """Whether the run's engine may still be at work on another machine, where this process can neither see nor end it."""
 
     def discard(self, run: Run) -> None:
-        """Remove the run's workspace from disk."""
+        """Remove the run's workspace from disk; one with a state that could not be handed in stays."""
+
+    def on_disk(self) -> tuple[str, ...]:
+        """Ids of the runs that have a workspace on this machine's disk."""
 
 
 # --- Store -----------------------------------------------------------------------------------------------------------
@@ -251,6 +257,12 @@ class Runs(Protocol):
         """The function call that was last approved for the tenant."""
 
     def keep_approved_invocation(self, tenant: str, invocation: Mapping[str, Any]) -> None: ...
+
+    def granted(self, tenant: str) -> dict[str, list[str]]:
+        """Whom the runner itself put into groups that it did not make: object ids of people by that of the group."""
+
+    def keep_granted(self, tenant: str, group_id: str, object_id: str, *, granted: bool) -> None:
+        """Note that the runner puts somebody into such a group (before it does), or has taken somebody out."""
 
 
 @dataclass(frozen=True)

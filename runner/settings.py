@@ -9,7 +9,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from runner.errors import InputError
@@ -60,7 +69,7 @@ class Settings(BaseSettings):
     )
 
     store: SecretStr = Field(default_factory=lambda: SecretStr(default_store()))
-    """Directory of the store (SQLite), or a postgresql:// address. Default: the user's state directory."""
+    """Directory of the store (SQLite), or a postgresql:// address. Default: the user's state directory; in a sandbox its own."""
     store_key_file: Path | None = None
     """File with the key that plans and states are encrypted with. Default: `key` in the store's directory, made on first use."""
     store_key: SecretStr | None = None
@@ -93,6 +102,14 @@ class Settings(BaseSettings):
     """Lowest level of the process's own log on standard error."""
     limits: LimitSettings = LimitSettings()
     """Time limits of the engine, see below."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apart_from_the_real_world(cls, given: dict[str, object]) -> dict[str, object]:
+        """What was tried in a sandbox, states and approvals of function calls, must never be taken for Azure's."""
+        if given.get("sandbox") and not given.get("store"):
+            return {**given, "store": str(Path(str(given["sandbox"])) / "store")}
+        return given
 
     @field_validator("no_proxy", "function_hosts", mode="before")
     @classmethod

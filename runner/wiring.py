@@ -206,6 +206,7 @@ def _terraform(runner: Runner) -> Terraform:
         directory=work_directory(settings) / "runs",
         find_engine=lambda: discover(settings.engine),
         identity=runner.identity,
+        cloud=lambda platform: runner.placed_in_cloud(platform).spec.endpoints.resource_manager,
         mirror=runner.mirror,
         stand_in=is_stand_in,
         limits=Limits(**settings.limits.model_dump()),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from runner.app import adoption
 from runner.app.journal import RunJournal, failure_of
 from runner.domain import access, review
-from runner.domain.access import AccessPlan, Addition, Invitation, Member, Removal, Wanted, Warn
+from runner.domain.access import AccessPlan, Addition, Group, Invitation, Member, Removal, Wanted, Warn
 from runner.domain.configuration import (
     Configuration,
     Import,
@@ -33,12 +33,12 @@ from runner.domain.configuration import (
 )
 from runner.domain.events import Kind
 from runner.domain.invocation import invocation
-from runner.domain.plan import Action, Plan
+from runner.domain.plan import Action, ResourceChange
 from runner.domain.platform import AzurePlatform
 from runner.domain.review import Contents, Facts, Review
 from runner.domain.run import Behavior, Failure, Run, Status
 from runner.errors import Canceled, InputError, Refused, RemoteFailed, RunnerError
-from runner.ports import Approval, Azure, Bundles, Infrastructure, Planned, ResourceManager, Runs
+from runner.ports import Approval, Azure, Bundles, Directory, Infrastructure, Planned, ResourceManager, Runs
 
 T = TypeVar("T")
 Once = Callable[[str, Callable[[], Any]], Any]
@@ -96,15 +96,16 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
         placed = snapshot.placed
         made = review_of(run, ports)
         configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
-        once("check", lambda: _check_nothing_moved(run, snapshot, configuration, made, ports, journal))
         with ports.azure(placed.platform, stop) as azure:
+            once("check", lambda: _check_nothing_moved(run, snapshot, configuration, made, azure, ports, journal))
             if run.behavior is Behavior.DESTROY:
-                _change_access(made.access, {}, azure, journal, stop, once)
+                _change_access(run, made.access, configuration, {}, azure, ports, journal, stop, once)
             outputs = once(
                 "terraform", lambda: _apply_terraform(run, placed, configuration, made, ports, journal, stop)
             )
             if run.behavior is Behavior.APPLY:
-                _change_access(made.access, outputs.get("group_ids") or {}, azure, journal, stop, once)
+                made_groups = outputs.get("group_ids") or {}
+                _change_access(run, made.access, configuration, made_groups, azure, ports, journal, stop, once)
                 once("function", lambda: _call_function(made, azure, journal))
         for name, value in sorted(outputs.items()):
             journal.output(name, value)
@@ -161,6 +162,7 @@ def _review(
         configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
     with journal.step("look around"):
         facts = _facts(placed, configuration, azure.resources)
+        configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, azure.directory))
     with journal.step("look people up") as note:
         aim = wanted(placed, configuration.groups)
         found = azure.directory.look_up(placed.tenant.spec.users)
@@ -169,9 +171,11 @@ def _review(
     with journal.step("compare access"):
         aim = with_known_groups(aim, planned)
         current = {g.alias: azure.directory.members(g.object_id) for g in aim.groups if g.object_id}
-        changes = (
-            access.diff(aim, found, current) if run.behavior is Behavior.APPLY else leaving_access(aim, found, current)
-        )
+        granted = ports.runs.granted(run.tenant)
+        if run.behavior is Behavior.APPLY:
+            changes = access.diff(aim, found, current, granted)
+        else:
+            changes = leaving_access(placed, aim, found, current, granted)
     with journal.step("review"):
         warnings = (*configuration.warnings, *unmapped_roles(placed), *changes.warnings, *_of_subscription(facts))
         call = None
@@ -189,7 +193,7 @@ def _review(
             access=changes,
             invocation=call,
             approved_invocation=ports.runs.approved_invocation(run.tenant),
-            contents=_contents(planned.plan, azure.resources),
+            contents=_contents(planned.plan.changes, azure.resources),
             warnings=warnings,
         )
         for warning in made.warnings:
@@ -253,6 +257,24 @@ def _facts(placed: Placed, configuration: Configuration, resources: ResourceMana
     )
 
 
+def _as_they_are_called(groups: tuple[Group, ...], directory: Directory) -> tuple[Group, ...]:
+    """Adopted groups under their own names: a reviewer has to know which group that is."""
+    adopted = [group.object_id for group in groups if group.adopted and group.object_id]
+    names = directory.group_names(adopted) if adopted else {}
+    for object_id in adopted:
+        if object_id not in names:
+            raise InputError(
+                "No such group",
+                code="unknown-group",
+                detail=f"There is no group with the object id {object_id}, or the runner may not see it.",
+                hint="Check existingGroups of the tenant.",
+            )
+    return tuple(
+        group.model_copy(update={"name": names[group.object_id]}) if group.adopted and group.object_id else group
+        for group in groups
+    )
+
+
 def _of_subscription(facts: Facts) -> tuple[Warn, ...]:
     """Azure refuses most changes on a subscription that is not enabled (states of Microsoft.Resources/subscriptions)."""
     if facts.subscription_state in ("", "Enabled", "Warned", "PastDue"):
@@ -281,23 +303,32 @@ def with_known_groups(aim: Wanted, planned: Planned) -> Wanted:
 
 
 def leaving_access(
-    aim: Wanted, found: Mapping[str, access.Found], current: Mapping[str, tuple[Member, ...]]
+    placed: Placed,
+    aim: Wanted,
+    found: Mapping[str, access.Found],
+    current: Mapping[str, tuple[Member, ...]],
+    granted: Mapping[str, Collection[str]],
 ) -> AccessPlan:
-    """Access that ends when a tenant leaves: all of it in groups the runner made, the listed people's in adopted ones."""
+    """Access that ends when a tenant leaves: all of it in groups the runner made, in adopted ones that of the people who are listed or
+    whom the runner put there. None where the platform keeps groups and roles."""
+    if placed.platform.spec.skip_user_group_permission_cleanup:
+        return AccessPlan()
     removals: list[Removal] = []
     for group in aim.groups:
         known = [found[person.username] for person in aim.people.get(group.alias, ())]
         listed = {one.object_id.lower() for one in known if isinstance(one, access.Known)}
+        listed |= {object_id.lower() for object_id in granted.get(group.object_id or "", ())}
         for member in current.get(group.alias, ()):
             if group.object_id and (not group.adopted or member.object_id.lower() in listed):
                 removals.append(access.removal(group, group.object_id, member))
-    return AccessPlan(removals=tuple(removals))
+    warnings = {name: one.warning for name, one in found.items() if isinstance(one, access.Missing)}
+    return AccessPlan(removals=tuple(removals), warnings=tuple(warnings.values()))
 
 
-def _contents(plan: Plan, resources: ResourceManager) -> list[Contents]:
+def _contents(changes: Sequence[ResourceChange], resources: ResourceManager) -> list[Contents]:
     """What is in the resource groups that would be deleted."""
     found = []
-    for change in plan.changes:
+    for change in changes:
         if change.block.startswith("resource_group_") and change.action in (Action.DELETE, Action.REPLACE):
             inside = resources.resources_in(str((change.before or {}).get("id", "")))
             if inside:
@@ -307,16 +338,22 @@ def _contents(plan: Plan, resources: ResourceManager) -> list[Contents]:
 
 def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
     now = ports.now()
-    if made.nothing_changes and made.function is None:
+    only_looking = bool(run.options.get("plan_only")) and made.nothing_to_decide
+    if made.nothing_changes and (made.function is None or only_looking):
         ports.bundles.discard(run.id)
         ports.infrastructure.discard(run)
         return ports.runs.move(run.id, Status.UNCHANGED, now=now)
     rules = placed.zone.spec.approval
-    by = ""
+    by, expires = "", now + rules.valid_for
     if made.nothing_to_decide:
         by = "policy:as-approved-before"
     elif continued := run.options.get("continues"):
         reasons = review.strays(review_of(ports.runs.get(continued), ports), made)
+        standing = ports.runs.approvals(continued)
+        if not standing or standing[-1].expires <= now:
+            reasons.append("the approval has expired")
+        else:
+            expires = standing[-1].expires  # a continuation is not approved for longer than what it continues
         by = "" if reasons else f"policy:continues-{continued}"
         for reason in reasons:
             ports.journal(run.id).warn("not-covered-by-approval", f"To be approved again: {reason}.")
@@ -325,16 +362,20 @@ def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
     if not by:
         ports.infrastructure.discard(run)
         return ports.runs.move(run.id, Status.WAITING, now=now)
-    return ports.runs.approve(
-        Approval(run=run.id, digest=made.digest, by=by, at=now, expires=now + rules.valid_for), now=now
-    )
+    return ports.runs.approve(Approval(run=run.id, digest=made.digest, by=by, at=now, expires=expires), now=now)
 
 
 # --- applying --------------------------------------------------------------------------------------------------------
 
 
 def _check_nothing_moved(
-    run: Run, snapshot: Snapshot, configuration: Configuration, made: Review, ports: Ports, journal: RunJournal
+    run: Run,
+    snapshot: Snapshot,
+    configuration: Configuration,
+    made: Review,
+    azure: Azure,
+    ports: Ports,
+    journal: RunJournal,
 ) -> None:
     if journal.intended("terraform"):
         return  # the engine began, so it was checked, and the state may have moved by this very run
@@ -352,7 +393,8 @@ def _check_nothing_moved(
                 hint=f"lzr plan {run.source}",
             )
         moved = [] if ports.reread(run, snapshot) == made.documents else ["the documents"]
-        moved += ports.infrastructure.moved(run, configuration, made.bundle)
+        moved += ports.infrastructure.moved(run, snapshot.placed.platform, configuration, made.bundle)
+        moved += _came_in(made, azure.resources)
         if moved:
             raise Refused(
                 "The plan is out of date",
@@ -360,6 +402,16 @@ def _check_nothing_moved(
                 detail=f"Since it was reviewed, {' and '.join(moved)} changed, so the approval is void.",
                 hint=f"lzr plan {run.source}",
             )
+        if made.function is not None:
+            ports.runs.keep_approved_invocation(run.tenant, made.function.invocation.model_dump(mode="json"))
+
+
+def _came_in(made: Review, resources: ResourceManager) -> Iterator[str]:
+    """What came into resource groups that are to be deleted, since somebody confirmed to delete what was in them."""
+    confirmed = {item.resource_group: set(item.resources) for item in made.contents}
+    for item in _contents(made.changes, resources):
+        if not set(item.resources) <= confirmed.get(item.resource_group, set()):
+            yield f"the contents of the resource group {item.resource_group}"
 
 
 def _apply_terraform(
@@ -390,9 +442,12 @@ def _apply_terraform(
 
 
 def _change_access(
+    run: Run,
     plan: AccessPlan,
+    configuration: Configuration,
     made_groups: Mapping[str, str],
     azure: Azure,
+    ports: Ports,
     journal: RunJournal,
     stop: threading.Event,
     once: Once,
@@ -402,6 +457,8 @@ def _change_access(
         return
     guests: dict[str, str] = {}
     directory = azure.directory
+    adopted = {group.object_id for group in configuration.groups if group.adopted}
+    note_grant = partial(ports.runs.keep_granted, run.tenant)
     with journal.step("change access") as note:
         for invitation_ in plan.invitations:
             _raise_if_stopped(stop)
@@ -411,6 +468,8 @@ def _change_access(
         for addition in plan.additions:
             _raise_if_stopped(stop)
             group_id, person_id = _group_id(addition, made_groups), addition.object_id or guests[addition.person]
+            if group_id in adopted:
+                note_grant(group_id, person_id, granted=True)
             once(f"add {addition.alias} {person_id}", partial(directory.add_member, group_id, person_id))
             journal.log("info", f"Added {addition.person} to {addition.group_name}")
         for removal in plan.removals:
@@ -419,6 +478,8 @@ def _change_access(
                 f"remove {removal.alias} {removal.object_id}",
                 partial(directory.remove_member, removal.group_id, removal.object_id),
             )
+            if removal.group_id in adopted:
+                note_grant(removal.group_id, removal.object_id, granted=False)
             journal.log("info", f"Removed {removal.label} from {removal.group_name}")
         note(f"{len(plan.invitations)} invited, {len(plan.additions)} added, {len(plan.removals)} removed")
 
@@ -457,8 +518,6 @@ def _call_function(made: Review, azure: Azure, journal: RunJournal) -> None:
 
 
 def _finish(run: Run, made: Review, ports: Ports) -> Run:
-    if made.function is not None:
-        ports.runs.keep_approved_invocation(run.tenant, made.function.invocation.model_dump(mode="json"))
     ended = ports.runs.move(
         run.id,
         Status.UNCHANGED if made.nothing_changes else Status.APPLIED,

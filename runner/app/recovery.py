@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 
 from runner.app.reconcile import Ports, snapshot_of
-from runner.domain.run import EXECUTING, Run, Status
+from runner.domain.run import ENDED, EXECUTING, Run, Status
 from runner.errors import Canceled
 from runner.ports import Liveness
 
@@ -73,6 +73,15 @@ def end_interrupted(run: Run, ports: Ports) -> Run:
     ports.bundles.discard(run.id)
     ports.infrastructure.discard(run)
     return ports.runs.move(run.id, Status.INTERRUPTED, now=ports.now(), executor=ports.executor)
+
+
+def sweep(ports: Ports) -> None:
+    """Remove what runs left on disk that have ended otherwise than by their own process."""
+    left = ports.infrastructure.on_disk()
+    standing = ports.runs.standing(left)
+    for run_id in left:
+        if run_id in standing and standing[run_id][0] in ENDED:
+            ports.infrastructure.discard(ports.runs.get(run_id))
 
 
 def _out_of_sight(run: Run, ports: Ports) -> bool:

@@ -115,6 +115,16 @@ class Entra:
                 found[name] = ids[0]
         return found
 
+    def group_names(self, ids: Sequence[str]) -> dict[str, str]:
+        """See Directory."""
+        asked = list(dict.fromkeys(ids))
+        answers = self._graph.groups([f"id eq {quoted(object_id)}" for object_id in asked])
+        return {
+            object_id: str(groups[0].get("displayName") or object_id)
+            for object_id, groups in zip(asked, answers, strict=True)
+            if groups
+        }
+
     def members(self, group_id: str) -> tuple[Member, ...]:
         """See Directory."""
         return tuple(

@@ -183,6 +183,8 @@ def result(run: Run, made: Review | None, answer: dict[str, Any] | None) -> Iter
     called = f"; function called, {answer['status']} in {answer['seconds']:.1f}s" if answer else ""
     if run.status is Status.UNCHANGED and made is not None:
         people = made.access.unchanged
+        if made.function is not None and not answer:
+            called = "; the function is called when it is reconciled"
         yield (
             click.style("✓ ", fg="green")
             + f"{plain(run.tenant)} is as it should be ({made.counts['resources']} resources, {people} people){called}"

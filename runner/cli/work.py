@@ -52,7 +52,7 @@ def plan(paths: tuple[Path, ...], around: tuple[Path, ...], only: tuple[str, ...
     from runner.cli import progress
 
     with opened() as runner, _working(runner) as durable:
-        started = _start(runner, paths, around, only, reason=reason)
+        started = _start(runner, paths, around, only, reason=reason, options={"plan_only": True})
         for one in started:
             durable.plan(one)
         planned = _follow(runner, started, through=progress.PLANNING, quiet=as_json)
@@ -136,7 +136,7 @@ def apply(run_id: str, as_json: bool) -> int:
 @contextmanager
 def _working(runner: Runner) -> Iterator[Durable]:
     """A process that executes runs. What dead processes left is settled before anything new begins."""
-    from runner.app import reviewing
+    from runner.app import recovery, reviewing
 
     _share_one_heap()
     runner.prepare()
@@ -153,6 +153,7 @@ def _working(runner: Runner) -> Iterator[Durable]:
         try:
             reviewing.expire(runner.ports, after=runner.settings.review_expires)
             _settle(runner, durable)
+            recovery.sweep(runner.ports)
             yield durable
         finally:
             durable.rest()

@@ -7,8 +7,9 @@ is a warning and never a failure, several matches are a warning and never a gues
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -123,11 +124,17 @@ class Wanted:
     people: Mapping[str, tuple[Person, ...]]
 
 
-def diff(wanted: Wanted, found: Mapping[str, Found], current: Mapping[str, Sequence[Member]]) -> AccessPlan:
+def diff(
+    wanted: Wanted,
+    found: Mapping[str, Found],
+    current: Mapping[str, Sequence[Member]],
+    granted: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> AccessPlan:
     """What has to change so that each group holds exactly the wanted people.
 
     `found` maps a person's username to the result of the look-up; `current` maps a group's alias to its members now
-    (absent or empty for a group that does not exist yet). Ids are compared without regard to case, as Graph does. Where a
+    (absent or empty for a group that does not exist yet); `granted` maps a group's object id to those whom the runner itself put
+    into it, who are the only ones to leave an adopted group. Ids are compared without regard to case, as Graph does. Where a
     person of a group could not be told apart, no user leaves that group: it may be that very person.
     """
     invitations: dict[str, Invitation] = {}
@@ -157,9 +164,10 @@ def diff(wanted: Wanted, found: Mapping[str, Found], current: Mapping[str, Seque
                     undecided = undecided or missing.warning.code in UNDECIDED
                 case _:
                     pass
-        if group.adopted or group.object_id is None:
+        if group.object_id is None:
             continue
-        strangers = [member for key, member in present.items() if key not in staying]
+        ours = {key.lower() for key in granted.get(group.object_id, ())} if group.adopted else present.keys()
+        strangers = [member for key, member in present.items() if key not in staying and key in ours]
         leaving = [member for member in strangers if not (undecided and member.kind == "user")]
         removals += [removal(group, group.object_id, member) for member in leaving]
         if len(leaving) < len(strangers):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 from runner.domain import wording
-from runner.domain.access import AccessPlan, Frozen, Warn
+from runner.domain.access import AccessPlan, Addition, Frozen, Warn
 from runner.domain.configuration import Configuration, Placed
 from runner.domain.invocation import Invocation
 from runner.domain.landing_zone import ApprovalRules
@@ -34,6 +34,7 @@ class BundleFacts(Frozen):
     plan_file: str
     lineage: str
     serial: int
+    cloud: str
 
 
 class Risk(Frozen):
@@ -149,7 +150,7 @@ def build(
         documents=documents,
         bundle=bundle,
         facts=facts,
-        risks=tuple(risks_of(plan, access, function, contents, context)),
+        risks=tuple(risks_of(plan, access, function, contents, context, configuration)),
         sentences=tuple(
             Sentence(sign=wording.sign(change), text=wording.sentence(change, context), address=change.address)
             for change in shown
@@ -197,6 +198,7 @@ def risks_of(
     function: FunctionCall | None,
     contents: Sequence[Contents],
     context: wording.Context,
+    configuration: Configuration,
 ) -> list[Risk]:
     """What to look at, worst first."""
     risks = [
@@ -210,6 +212,8 @@ def risks_of(
     for change in plan.changes:
         if wording.is_bookkeeping(change):
             continue
+        if change.importing is not None:
+            risks.append(Risk(code="takes-over", text=wording.sentence(change, context)))
         if wording.sign(change) in ("-", "±"):
             risks.append(Risk(code=f"{change.action}s", text=wording.sentence(change, context)))
         if (role := wording.role_of(change)) in wording.HIGHEST_ROLES and change.action in (
@@ -228,6 +232,7 @@ def risks_of(
             text = wording.sentence(change, context)
             if text.startswith("Move"):
                 risks.append(Risk(code="leaves-management-group", text=text))
+    risks += _rights_given(plan, access, context, configuration)
     if access.removals:
         count = len(access.removals)
         risks.append(Risk(code="takes-access", text=f"Takes access away from {count} member{'s' if count > 1 else ''}"))
@@ -242,14 +247,38 @@ def risks_of(
     return risks
 
 
+def _rights_given(
+    plan: Plan, access: AccessPlan, context: wording.Context, configuration: Configuration
+) -> Iterator[Risk]:
+    """Rights that people get through a group: the highest ones by becoming a member, and any by a role of a group that others use."""
+    fresh = {c.key.rpartition("/")[0] for c in plan.changes if c.block == "roles" and c.action is Action.CREATE}
+    roles: dict[str, list[str]] = {}
+    for assignment in configuration.inputs.get("role_assignments", {}).values():
+        roles.setdefault(assignment["group"], []).append(assignment["role_definition_id"].lower())
+    for group in configuration.groups:
+        if group.adopted and group.alias in fresh:
+            what = " and ".join(wording.role_name(role) for role in roles[group.alias])
+            yield Risk(
+                code="gives-rights-to-existing-group",
+                text=f"Gives {what} on {context.scope} to everybody in the existing group {group.name} ({group.object_id})",
+            )
+        highest = [wording.role_name(role) for role in roles.get(group.alias, ()) if role in wording.HIGHEST_ROLES]
+        joining = [addition.person for addition in access.additions if addition.alias == group.alias]
+        if joining and highest and group.alias not in fresh:  # else it is told of the group already
+            yield Risk(
+                code="gives-highest-rights",
+                text=f"Gives {' and '.join(highest)} on {context.scope} to {', '.join(joining)} by the group {group.name}",
+            )
+
+
 Decision = Literal["person", "policy"]
 
 
 def decision(rules: ApprovalRules, review: Review) -> Decision:
-    """Who decides: a person, or the zone's policy at once. A tenant that leaves, contents that go, and things that exist already
-    and would be taken in always ask a person."""
+    """Who decides: a person, or the zone's policy at once. A tenant that leaves, contents that go, things that exist already and
+    would be taken in, and a zone that wants four eyes always ask a person."""
     takes_in = any(change.importing is not None for change in review.changes)
-    if review.contents or takes_in or review.behavior is Behavior.DESTROY:
+    if review.contents or takes_in or review.behavior is Behavior.DESTROY or rules.four_eyes:
         return "person"
     if rules.policy == "never" or (rules.policy == "when-destructive" and not review.destructive):
         return "policy"
@@ -272,20 +301,19 @@ def strays(approved: Review, fresh: Review) -> list[str]:
             reasons.append(f"{change.address}: {change.action} was not approved")
         elif not _covers(old.after, change.after):
             reasons.append(f"{change.address} has other values than those approved")
-    approved_access = {(a.alias, a.person) for a in approved.access.additions}
-    approved_removals = {(r.alias, r.object_id) for r in approved.access.removals}
+    additions = {(a.alias, a.person): a for a in approved.access.additions}
     reasons += [
         f"{a.person} would be added to {a.group_name}"
         for a in fresh.access.additions
-        if (a.alias, a.person) not in approved_access
+        if not _is_the_approved(a, additions.get((a.alias, a.person)))
     ]
+    removals = {(r.group_id, r.object_id) for r in approved.access.removals}
     reasons += [
         f"{r.label} would be removed from {r.group_name}"
         for r in fresh.access.removals
-        if (r.alias, r.object_id) not in approved_removals
+        if (r.group_id, r.object_id) not in removals
     ]
-    invited = {i.email for i in approved.access.invitations}
-    reasons += [f"{i.email} would be invited" for i in fresh.access.invitations if i.email not in invited]
+    reasons += [f"{i.email} would be invited" for i in fresh.access.invitations if i not in approved.access.invitations]
     if fresh.function and (approved.function is None or fresh.function.invocation != approved.function.invocation):
         reasons.append("the function call is another one")
     if fresh.contents:
@@ -293,6 +321,13 @@ def strays(approved: Review, fresh: Review) -> list[str]:
     if fresh.documents != approved.documents:
         reasons.append("the documents changed")
     return reasons
+
+
+def _is_the_approved(fresh: Addition, approved: Addition | None) -> bool:
+    """The same person in the same group; ids that were not known at approval come from the interrupted run itself."""
+    return approved is not None and (
+        approved.object_id in (None, fresh.object_id) and approved.group_id in (None, fresh.group_id)
+    )
 
 
 def _covers(approved: Any, fresh: Any) -> bool:

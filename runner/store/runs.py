@@ -229,6 +229,19 @@ class SqlRuns:
             self._database.hold_tenant(tx, tenant)
             tx.execute(update(tenants).where(tenants.c.tenant == tenant).values(invocation=dict(invocation)))
 
+    def granted(self, tenant: str) -> dict[str, list[str]]:
+        query = select(tenants.c.granted).where(tenants.c.tenant == tenant)
+        with self._database.reading() as tx:
+            found: dict[str, list[str]] | None = tx.execute(query).scalar_one_or_none()
+        return found or {}
+
+    def keep_granted(self, tenant: str, group_id: str, object_id: str, *, granted: bool) -> None:
+        with self._database.writing() as tx:
+            known: dict[str, list[str]] = self._database.hold_tenant(tx, tenant).granted or {}
+            others = [one for one in known.get(group_id, ()) if one != object_id]
+            kept = {**known, group_id: [*others, object_id] if granted else others}
+            tx.execute(update(tenants).where(tenants.c.tenant == tenant).values(granted=kept))
+
     def _hold(self, tx: Connection, run_id: str) -> Row[Any]:
         """The run's row, after its tenant's: in this order everywhere, so that two who write never wait for each other."""
         tenant = tx.execute(select(runs.c.tenant).where(runs.c.id == run_id)).scalar_one_or_none()

@@ -45,7 +45,8 @@ _CLI_CONFIGURATION = "TF_CLI_CONFIG_FILE"
 class Terraform:
     """The `Infrastructure` port on a real engine.
 
-    `identity` gives the environment by which the providers sign in for a platform and subscription; `stand_in` tells whether
+    `identity` gives the environment by which the providers sign in for a platform and subscription, `cloud` the address of the
+    Resource Manager that this goes to; `stand_in` tells whether
     a provider of that source and version is the sandbox's. `directory` is where runs have their private directories; `turns` says
     how many engines may work at once.
     """
@@ -58,6 +59,7 @@ class Terraform:
     directory: Path
     find_engine: Callable[[], Engine]
     identity: Callable[[AzurePlatform, str], Mapping[str, str]]
+    cloud: Callable[[AzurePlatform], str]
     mirror: Path | None
     stand_in: Callable[[str, str], bool]
     limits: Limits
@@ -106,12 +108,15 @@ class Terraform:
             plan_file=bundle.sha256(plan_file),
             lineage=lineage,
             serial=serial,
+            cloud=self.cloud(platform),
         )
         self.bundles.seal(run.id, run.tenant, Bundle(facts, plan_file, lock).packed())
         return Planned(plan=plan, bundle=facts)
 
-    def moved(self, run: Run, configuration: Configuration, facts: BundleFacts) -> list[str]:
+    def moved(self, run: Run, platform: AzurePlatform, configuration: Configuration, facts: BundleFacts) -> list[str]:
         moved: list[str] = []
+        if self.cloud(platform) != facts.cloud:
+            moved.append(f"the cloud (now {self.cloud(platform)})")
         if workspace.digest(workspace.render(configuration, self.sources)) != facts.configuration:
             moved.append("the configuration")
         if (self.engine.name, self.engine.version) != (facts.engine, facts.engine_version):
@@ -158,6 +163,9 @@ class Terraform:
             return  # the only record of what the engine made: a person looks at it first
         if self._run_directory(run).exists():
             workspace.remove(self._run_directory(run), below=self.directory)
+
+    def on_disk(self) -> tuple[str, ...]:
+        return tuple(path.name for path in self.directory.iterdir()) if self.directory.is_dir() else ()
 
     @contextmanager
     def _session(

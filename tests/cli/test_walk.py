@@ -6,11 +6,16 @@ import json
 from functools import partial
 from typing import Any
 
+import pytest
+
 from runner.domain.run import Status
+from runner.sandbox.azure.server import Sandbox
 from tests.estate import TENANT, Estate
 
 SUBSCRIPTION = "4f1c2d30-0000-4000-8000-000000000001"
 FUNCTION = "/api/onboard"
+NETWORK = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-network-checkout-dev"
+KEEPME = f"{NETWORK}/providers/Microsoft.Storage/storageAccounts/keepme?api-version=2023-01-01"
 
 
 def approved(estate: Estate, *arguments: str) -> str:
@@ -162,9 +167,7 @@ def test_a_tenant_leaves_after_approval_and_its_subscription_stays_where_it_is(e
 
 def test_a_resource_group_with_contents_is_deleted_only_when_its_name_is_given(estate: Estate) -> None:
     applied(estate)
-    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-network-checkout-dev"
-    vault = f"{group}/providers/Microsoft.Storage/storageAccounts/keepme?api-version=2023-01-01"
-    estate.sandbox.drift("PUT", vault, {"location": "westeurope"})
+    estate.sandbox.drift("PUT", KEEPME, {"location": "westeurope"})
     waits = estate.lzr("destroy", TENANT, "--in", "documents", "--json", code=6).run
     assert waits["review"]["contents"][0]["resources"][0].endswith("keepme")
     refused = estate.lzr("approve", waits["id"], code=3)
@@ -172,6 +175,82 @@ def test_a_resource_group_with_contents_is_deleted_only_when_its_name_is_given(e
     estate.lzr("approve", waits["id"], "--confirm-delete", "rg-network-checkout-dev")
     estate.lzr("apply", waits["id"])
     assert "keepme" not in json.dumps(estate.world())
+
+
+def test_what_came_into_a_resource_group_after_the_review_is_never_deleted_unseen(estate: Estate) -> None:
+    applied(estate)
+    waits = estate.lzr("destroy", TENANT, "--in", "documents", "--json", code=6).run
+    assert waits["review"]["contents"] == []
+    estate.lzr("approve", waits["id"])
+    estate.sandbox.drift("PUT", KEEPME, {"location": "westeurope"})
+    ended = estate.lzr("apply", waits["id"], "--json", code=3).run
+    assert ended["failure"]["code"] == "plan-outdated"
+    assert "the contents of the resource group rg-network-checkout-dev" in ended["failure"]["detail"]
+    assert estate.calls("DELETE") == []
+
+
+def test_a_plan_that_was_made_for_one_azure_is_not_applied_to_another(
+    estate: Estate, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run = approved(estate)
+    with Sandbox(tmp_path_factory.mktemp("other")) as other:
+        other.write_handle()
+        ended = estate.lzr("apply", run, "--json", code=3, LZR_SANDBOX=other.directory).run
+        assert "the cloud" in ended["failure"]["detail"]
+        assert not [call for call in other.world.calls if call.method == "PUT"]
+
+
+def test_a_plan_of_a_tenant_that_is_as_it_should_be_leaves_nothing_to_apply(estate: Estate) -> None:
+    applied(estate)
+    before = len(estate.calls("POST", FUNCTION))
+    looked = estate.lzr("plan", "documents")
+    assert "is as it should be" in looked.stdout
+    assert "the function is called when it is reconciled" in looked.stdout
+    assert estate.runs()[-1].status is Status.UNCHANGED
+    assert len(estate.calls("POST", FUNCTION)) == before
+
+
+def test_a_call_that_was_approved_and_failed_is_made_again_without_asking_and_the_one_before_it_is_not(
+    estate: Estate,
+) -> None:
+    applied(estate)
+    estate.edit("Tenant", lambda tenant: tenant["spec"]["projectTags"].update(dataClass=["secret"]))
+    run = approved(estate)
+    broken = estate.fault(kind="fail", service="function", status=503)
+    estate.lzr("apply", run, code=5)
+    estate.mend(broken)
+    assert estate.lzr("reconcile", "documents", "--json").run["status"] == "unchanged"
+    estate.edit("Tenant", lambda tenant: tenant["spec"]["projectTags"].update(dataClass=["internal"]))
+    assert estate.lzr("reconcile", "documents", "--json", code=6).run["status"] == "waiting"
+
+
+def platform_team(estate: Estate) -> str:
+    """Object id of a group that exists in the sandbox, with a member of its own."""
+    groups = [group for tenant in estate.world()["tenants"] for group in tenant["groups"]]
+    (found,) = [str(group["id"]) for group in groups if group["displayName"] == "platform-team"]
+    return found
+
+
+def test_an_existing_group_is_told_by_its_own_name_and_one_that_is_not_there_is_an_error(estate: Estate) -> None:
+    existing = [{"projectRoleRef": {"name": "Project User"}, "objectId": platform_team(estate)}]
+    estate.edit("Tenant", lambda tenant: tenant["spec"].update(existingGroups=existing))
+    shown = estate.lzr("plan", "documents", code=6).stdout
+    assert "to everybody in the existing group platform-team" in shown
+    assert "dev2@partner.example  into platform-team" in shown
+    existing[0]["objectId"] = "99999999-0000-4000-8000-000000000001"
+    estate.edit("Tenant", lambda tenant: tenant["spec"].update(existingGroups=existing))
+    assert estate.lzr("plan", "documents", "--json", code=2).run["failure"]["code"] == "unknown-group"
+
+
+def test_who_was_put_into_an_existing_group_leaves_it_again_and_nobody_else_does(estate: Estate) -> None:
+    existing = [{"projectRoleRef": {"name": "Project User"}, "objectId": platform_team(estate)}]
+    estate.edit("Tenant", lambda tenant: tenant["spec"].update(existingGroups=existing))
+    applied(estate)
+    estate.edit("Tenant", lambda tenant: tenant["spec"].update(users=[]))
+    found = estate.lzr("plan", "documents", "--json", code=6).run["review"]["access"]["removals"]
+    ours = [one for one in found if one["group_name"] == "platform-team"]
+    assert len(ours) == 2
+    assert not any("emergency" in one["label"] for one in ours)
 
 
 def test_policy_decides_where_the_zone_says_so_but_never_that_a_tenant_leaves(estate: Estate) -> None:

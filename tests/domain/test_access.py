@@ -88,6 +88,13 @@ def test_an_adopted_group_keeps_members_nobody_asked_for() -> None:
     assert [each.person for each in result.additions] == ["jane"]
 
 
+def test_an_adopted_group_loses_whom_the_runner_put_there_and_nobody_else() -> None:
+    wanted = Wanted(groups=(ADOPTED,), people={ADOPTED.alias: ()})
+    there = {ADOPTED.alias: (*members("foreign"), *members("OURS"))}
+    result = diff(wanted, {}, there, {"G2": ["ours"], "elsewhere": ["foreign"]})
+    assert [each.object_id for each in result.removals] == ["OURS"]
+
+
 def test_a_group_that_does_not_exist_yet_has_nobody_to_lose() -> None:
     result = plan(NEW, [known("jane")], members("left-over"))
     assert result.removals == ()

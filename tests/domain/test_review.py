@@ -18,6 +18,7 @@ from runner.domain.review import BundleFacts, Contents, Facts, Review
 from runner.domain.run import Behavior
 from tests.domain.documents import CONTRIBUTOR, OWNER, placed
 
+GROUP = "99999999-0000-4000-8000-000000000001"
 BUNDLE = BundleFacts(
     tenant="payments.checkout-dev",
     engine="terraform",
@@ -29,6 +30,7 @@ BUNDLE = BundleFacts(
     plan_file="p" * 64,
     lineage="",
     serial=0,
+    cloud="https://management.azure.com",
 )
 FUNCTION = {
     "azureFunctionUrl": "https://lz.example/api/onboard",
@@ -60,7 +62,7 @@ def made(
     contents: tuple[Contents, ...] = (),
     **more: Any,
 ) -> Review:
-    which = placed()
+    which = more.get("which") or placed()
     configuration: Configuration = compose(which)
     return review.build(
         run="r1",
@@ -102,6 +104,32 @@ def test_owner_and_leaving_a_management_group_come_before_everything_else() -> N
         'Gives Owner on the subscription "payments" to the group payments.checkout-dev-admin',
         'Move the subscription "payments" from management group sandbox to corp-online',
     ]
+
+
+def test_a_person_who_gets_the_highest_rights_by_a_group_is_somebody_to_look_at() -> None:
+    joins = Addition(alias="admin", group_name="payments.checkout-dev-admin", person="ops@corp.example", object_id="1")
+    found = made(access=AccessPlan(additions=(joins,)))
+    assert [(risk.code, risk.destructive) for risk in found.risks] == [("gives-highest-rights", True)]
+    assert "Owner on the subscription" in found.risks[0].text
+    assert "ops@corp.example by the group payments.checkout-dev-admin" in found.risks[0].text
+    told_of_the_group = made(role(f"admin/{OWNER}"), access=AccessPlan(additions=(joins,)))
+    assert len(told_of_the_group.risks) == 1
+
+
+def test_a_role_for_an_existing_group_is_one_for_everybody_in_it() -> None:
+    existing = {"existingGroups": [{"projectRoleRef": {"name": "user"}, "objectId": GROUP}]}
+    found = made(role(f"user/{CONTRIBUTOR}"), which=placed(tenant=existing))
+    assert [risk.code for risk in found.risks] == ["gives-rights-to-existing-group"]
+    assert GROUP in found.risks[0].text
+
+
+def test_what_exists_and_is_taken_over_is_something_to_look_at() -> None:
+    found = made(change("resource_group_network", Action.UPDATE, importing="/x", before={"name": "rg"}))
+    assert found.risks[0].code == "takes-over"
+
+
+def test_four_eyes_are_never_a_policys() -> None:
+    assert review.decision(ApprovalRules(policy="never", four_eyes=True), made(association())) == "person"
 
 
 def test_sentences_say_who_gets_what_where() -> None:
@@ -231,6 +259,20 @@ def test_people_and_documents_that_were_not_approved_are_asked_again() -> None:
     assert review.strays(made(), made(access=AccessPlan(removals=(REMOVAL,))))
     assert review.strays(made(), made().model_copy(update={"documents": "e" * 64}))
     assert review.strays(made(), made(call=Invocation(url="https://x", scope="s", headers=())))
+
+
+def test_another_account_of_a_person_is_asked_about_again() -> None:
+    """Ids that were known at approval are what was approved; those that were not are the run's own."""
+    unknown = Addition(alias="admin", group_name="g", person="p")
+    known = unknown.model_copy(update={"object_id": "1", "group_id": "7"})
+    another = known.model_copy(update={"object_id": "2"})
+
+    def of(addition: Addition) -> Review:
+        return made(access=AccessPlan(additions=(addition,)))
+
+    assert review.strays(of(unknown), of(known)) == []
+    assert review.strays(of(known), of(known)) == []
+    assert review.strays(of(known), of(another)) == ["p would be added to g"]
 
 
 actions = st.sampled_from([Action.CREATE, Action.UPDATE, Action.DELETE])

@@ -60,6 +60,9 @@ class MemoryDirectory:
         ids = {name.casefold(): group_id for group_id, name in self.names.items()}
         return {name: ids[name.casefold()] for name in names if name.casefold() in ids}
 
+    def group_names(self, ids: Sequence[str]) -> dict[str, str]:
+        return {object_id: self.names[object_id] for object_id in ids if object_id in self.names}
+
     def members(self, group_id: str) -> tuple[Member, ...]:
         return tuple(self.groups.get(group_id, {}).values())
 
