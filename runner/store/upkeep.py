@@ -44,12 +44,13 @@ class Checked:
 class Rotation:
     """The key that seals from now on, those that are needed no longer, and how many envelopes were sealed again.
 
-    Backups from before still need the key they were made under.
+    Backups from before still need the key they were made under: `kept` is the file that has it now, where keys come from a file.
     """
 
     key: str
     given_up: tuple[str, ...]
     resealed: int
+    kept: Path | None = None
 
 
 def check(opened: Store) -> Checked:
@@ -68,7 +69,8 @@ def check(opened: Store) -> Checked:
 def rotate_key(opened: Store) -> Rotation:
     """Seal everything with a new key and give up the old ones; killed at any point, all content opens and it can be run again.
 
-    A key file gets the new key first. Where the key comes from a variable, its first key is the new one.
+    A key file gets the new key first, and in the end the old ones go into a file beside it. Where the key comes from a variable, its
+    first key is the new one.
     """
     database, keyring = opened.database, opened.keyring
     with keyring.rotating():
@@ -85,21 +87,21 @@ def rotate_key(opened: Store) -> Rotation:
                 detail=f"Everything is sealed with {new}, the first key of the value.",
                 hint=f"Make one ({NEW_KEY}), put it before the old one, parted by a comma, and restart every process.",
             )
-        given_up = _give_up_others(database, new)
-    return Rotation(key=new, given_up=given_up, resealed=resealed)
+        given_up, kept = _give_up_others(database, new)
+    return Rotation(key=new, given_up=given_up, resealed=resealed, kept=kept)
 
 
-def _give_up_others(database: Database, new: str) -> tuple[str, ...]:
-    """Forget the keys that nothing is sealed with any more. In the transaction, nobody seals anything meanwhile."""
+def _give_up_others(database: Database, new: str) -> tuple[tuple[str, ...], Path | None]:
+    """Forget the keys that nothing is sealed with any more, and say where they are kept. In the transaction, nobody seals anything
+    meanwhile."""
     others = tuple(key for key in database.keyring.ids if key != new)
     with database.writing() as tx:
         current = tx.execute(select(store.c.key).with_for_update()).scalar_one()
         left = [tx.execute(select(*sealed.key).where(_other_key(sealed, new)).limit(1)).first() for sealed in SEALED]
         if current != new or any(left):
-            return ()
-        if database.keyring.path is not None:
-            database.keyring.keep_only(new)
-    return others
+            return (), None
+        kept = database.keyring.keep_only(new) if database.keyring.path is not None else None
+    return others, kept
 
 
 def _reseal(database: Database, sealed: Sealed, key: str) -> int:

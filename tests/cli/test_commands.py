@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,8 +105,43 @@ def test_an_unknown_setting_fails_the_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LZR_WORKER", "3")
-    assert cli.run(["runs"]) == 2
-    assert "LZR_WORKER" in capsys.readouterr().err
+    for arguments in (
+        ["runs"],
+        ["validate", "."],
+        ["schema"],
+        ["init", "zones"],
+        ["render", "t", "--out", "o"],
+        ["sandbox"],
+    ):
+        assert cli.run(arguments) == 2
+        assert "LZR_WORKER is not known" in capsys.readouterr().err
+
+
+def test_help_is_given_whatever_the_settings_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LZR_WORKER", "3")
+    for arguments in (["--help"], ["validate", "--help"], ["store", "check", "--help"]):
+        assert cli.run(arguments) == 0
+        assert "Usage: lzr" in capsys.readouterr().out
+
+
+def test_the_sandbox_without_its_packages_says_which_extra_has_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    assert cli.run(["sandbox"]) == 2
+    told = capsys.readouterr().err
+    assert "grpc" in told
+    assert "pip install 'landing-zone-runner[sandbox]'" in told
+
+
+def test_help_needs_nothing_that_is_slow_to_load() -> None:
+    code = "import sys; from runner import cli; cli.run(['--help']); sys.exit('pydantic' in sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"LZR_STORE": "store"}, capture_output=True, check=False
+    )
+    assert told.returncode == 0
 
 
 def test_a_wrong_setting_is_told_without_its_value(

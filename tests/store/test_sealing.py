@@ -150,10 +150,14 @@ class TestFiles:
             Keyring.from_file(place)
         assert failed.value.code == "store-key-unreadable"
 
-    def test_a_directory_that_is_not_there_is_said(self, tmp_path: Path) -> None:
-        with pytest.raises(RemoteFailed) as failed:
-            Keyring.from_file(tmp_path / "no" / "key").first()
-        assert failed.value.code == "store-cannot-write"
+    def test_a_folder_that_is_not_there_is_a_wrong_setting(self, tmp_path: Path) -> None:
+        keyring = Keyring.from_file(tmp_path / "no" / "key")
+        for use in (keyring.first, lambda: keyring.require(key_id(SECRET))):
+            with pytest.raises(InputError) as error:
+                use()
+            assert error.value.code == "store-key-no-folder"
+            assert f"LZR_STORE_KEY_FILE is {tmp_path / 'no' / 'key'}" in error.value.detail
+            assert str(tmp_path / "no") in error.value.hint
 
     def test_keys_are_added_and_given_up(self, tmp_path: Path) -> None:
         file = tmp_path / "key"
@@ -163,9 +167,12 @@ class TestFiles:
         assert keyring.ids == (first, second)
         assert other.holds(second)
         assert other.holds(first)
-        keyring.keep_only(second)
+        before = keyring.keep_only(second)
+        assert before == tmp_path / f"key.before-{second}"
+        assert Keyring.from_file(before).ids == (first,)
         assert Keyring.from_file(file).ids == (second,)
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE(before.stat().st_mode) == 0o600
+        assert keyring.keep_only(second) is None
         with pytest.raises(Refused):
             keyring.keep_only(first)
 

@@ -424,6 +424,8 @@ class TestRotation:
         rotation = rotate_key(file_store)
         assert len(rotation.given_up) == 3
         assert len(key.read_text().split()) == 1
+        assert rotation.kept is not None
+        assert Keyring.from_file(rotation.kept).ids == rotation.given_up
 
     def test_a_key_from_a_variable_is_rotated_by_putting_the_new_one_first(self, where: str | Path) -> None:
         old, new = a_key(), a_key()
@@ -434,7 +436,7 @@ class TestRotation:
             assert refused.value.code == "store-rotation-needs-a-key"
         with open_store(where, Keyring.from_value(SecretStr(f"{new},{old}"))) as store:
             rotation = rotate_key(store)
-            assert (rotation.resealed, rotation.key) == (3, store.keyring.ids[0])
+            assert (rotation.resealed, rotation.key, rotation.kept) == (3, store.keyring.ids[0], None)
         with open_store(where, Keyring.from_value(SecretStr(new))) as store:
             assert check(store).findings == ()
         with pytest.raises(Refused) as refused:

@@ -1,6 +1,7 @@
 # Root module of one tenant, written by lzr. Every value is in inputs.auto.tfvars.json.
-# By hand: sign in by environment (ARM_…), point to a state by environment (TF_HTTP_…), then terraform init && terraform plan.
-# To look without a state, add a file backend_override.tf with:  terraform { backend "local" {} }
+# The state is in the runner's store. To look at a plan by hand, never to apply: sign in by environment (ARM_…), put a copy of the state
+# here (lzr state show TENANT --raw > terraform.tfstate) and a file backend_override.tf.json with
+# {"terraform": {"backend": {"local": {}}}}, then terraform init && terraform plan.
 
 terraform {
   required_version = ">= 1.9"
