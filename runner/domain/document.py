@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
@@ -26,8 +29,39 @@ def wrong(message: str, *, field: str = "", hint: str = "") -> PydanticCustomErr
     return PydanticCustomError("rule", "{message}", {"message": message, "field": field, "hint": hint})
 
 
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A rule of a model: no two entries of a list have the same text in one of their fields.
+
+    `entries` and `by` are attributes (`by` may lead further, as `project_role_ref.name`), so the rule can be asked of a value and,
+    by the names that documents use, of what has not become one yet.
+    """
+
+    entries: str
+    by: str
+    message: str  # {} stands for the text
+    hint: str
+    folded: bool = False  # capitals do not count
+    at: str = ""  # the field to mend, where it is not the entry as a whole
+
+    def broken_by(self, texts: Iterable[object]) -> Iterator[PydanticCustomError]:
+        """The error of each entry that repeats an earlier one; what is no text repeats nothing."""
+        seen: set[str] = set()
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                continue
+            plain = text.casefold() if self.folded else text
+            if plain in seen:
+                field = f"{to_camel(self.entries)}.{index}" + (f".{self.at}" if self.at else "")
+                yield wrong(self.message.format(text), field=field, hint=self.hint)
+            seen.add(plain)
+
+
 class Value(BaseModel):
     """A frozen part of a document; an unknown key is an error, never ignored."""
+
+    once: ClassVar[tuple[Once, ...]] = ()
+    """What may be in its lists only once; `check_once` looks."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -37,6 +71,13 @@ class Value(BaseModel):
         use_attribute_docstrings=True,
         field_title_generator=lambda name, _: to_camel(name),
     )
+
+
+def check_once(value: Value) -> None:
+    """Raise the first error of the rules in `once`."""
+    for rule in value.once:
+        for error in rule.broken_by(map(attrgetter(rule.by), getattr(value, rule.entries))):
+            raise error
 
 
 class Metadata(Value):

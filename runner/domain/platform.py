@@ -6,12 +6,22 @@ Field names and meanings follow meshStack's `meshPlatform` (config type `azure` 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
-from runner.domain.document import EntraTenantId, Metadata, Reference, ServicePrincipal, Uuid, Value, wrong
+from runner.domain.document import (
+    EntraTenantId,
+    Metadata,
+    Once,
+    Reference,
+    ServicePrincipal,
+    Uuid,
+    Value,
+    check_once,
+    wrong,
+)
 from runner.domain.state import ManagedBackend, StateBackend
 
 LookUpStrategy = Literal[
@@ -166,26 +176,25 @@ class PlatformSpec(Value):
     state_backend: StateBackend = ManagedBackend()
     """Where Terraform's state lives."""
 
+    once: ClassVar = (
+        Once(
+            entries="azure_role_mappings",
+            by="project_role_ref.name",
+            message='The project role "{}" is mapped twice.',
+            hint="Keep one of the mappings.",
+        ),
+        Once(
+            entries="home_tenants",
+            by="entra_tenant",
+            message='The home tenant "{}" is listed twice.',
+            hint="Keep one of them.",
+            folded=True,
+        ),
+    )
+
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        roles: set[str] = set()
-        for index, mapping in enumerate(self.azure_role_mappings):
-            if mapping.project_role_ref.name in roles:
-                raise wrong(
-                    f'The project role "{mapping.project_role_ref.name}" is mapped twice.',
-                    field=f"azureRoleMappings.{index}",
-                    hint="Keep one of the mappings.",
-                )
-            roles.add(mapping.project_role_ref.name)
-        tenants: set[str] = set()
-        for index, home in enumerate(self.home_tenants):
-            if home.entra_tenant in tenants:
-                raise wrong(
-                    f'The home tenant "{home.entra_tenant}" is listed twice.',
-                    field=f"homeTenants.{index}",
-                    hint="Keep one of them.",
-                )
-            tenants.add(home.entra_tenant)
+        check_once(self)
         return self
 
     @model_validator(mode="after")

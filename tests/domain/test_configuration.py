@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from runner.domain.configuration import Leaving, compose, unmapped_roles, wanted
 from tests.domain.documents import CONTRIBUTOR, OWNER, READER, SUBSCRIPTION, placed
@@ -55,6 +57,19 @@ def test_a_role_may_have_several_definitions_and_a_condition() -> None:
     made = compose(placed(zone={"azureRoleMappings": [mapping]}))
     assert made.inputs["role_assignments"][f"admin/{OWNER}"]["condition"] == "@x"
     assert len(made.inputs["role_assignments"]) == 2
+
+
+def test_a_role_definition_listed_twice_is_refused_lest_one_condition_vanish() -> None:
+    mapping = {
+        "projectRoleRef": {"name": "admin"},
+        "azureGroupSuffix": "admin",
+        "azureRoleDefinitions": [
+            {"azureRoleDefinitionId": OWNER, "abacCondition": "@x"},
+            {"azureRoleDefinitionId": OWNER.upper()},
+        ],
+    }
+    with pytest.raises(ValidationError, match="listed twice in this mapping"):
+        placed(zone={"azureRoleMappings": [mapping]})
 
 
 def test_an_adopted_group_is_given_by_id_and_not_made() -> None:
