@@ -173,7 +173,10 @@ def _own(text: str, name: Name, place: Place, taken: Taken, findings: Findings) 
     hint = f"Use variables that tell tenants apart, as workspaceIdentifier with projectIdentifier. {name.origin}"
     if name.kind == "subscription":  # Azure allows it; people mix them up
         findings.warn(
-            place.tenant, NAME, f"Its subscription is named {shown(text)}, as that of the tenant {_other(first)}.", hint
+            place.tenant,
+            NAME,
+            f"Its subscription would be named {shown(text)}, as that of the tenant {_other(first)}.",
+            hint,
         )
     else:
         message = f"Its {name.kind} {shown(text)} would be that of the tenant {_other(first)} as well."

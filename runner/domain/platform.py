@@ -154,7 +154,7 @@ class PlatformSpec(Value):
     subscription_id: Uuid | None = None
     """Type azurerg: the subscription that holds all resource groups."""
     subscription_name_pattern: NamePattern | None = None
-    """Type azure: name of a tenant's subscription; without it subscriptions keep their names."""
+    """Type azure: name of subscriptions that the runner makes or claims; one that exists keeps its name, with or without it."""
     resource_group_name_pattern: NamePattern | None = None
     """Type azurerg: name of a tenant's resource group."""
     group_name_pattern: NamePattern = "#{workspaceIdentifier}.#{projectIdentifier}-#{platformGroupAlias}"
