@@ -87,6 +87,7 @@ def keys_of(platform: AzurePlatform) -> tuple[Key, ...]:
 def wrong_keys(platform: AzurePlatform, keys: tuple[Key, ...]) -> tuple[TagWrong, ...]:
     """What is wrong with the mappers of a platform, whatever the tenant."""
     wrong = [key.wrong for key in keys if key.wrong]
+    mappers = platform.spec.tenant_tags.tag_mappers
     first: dict[str, int] = {}
     for index, key in enumerate(keys):
         other = first.setdefault(key.text.casefold(), index)
@@ -94,7 +95,7 @@ def wrong_keys(platform: AzurePlatform, keys: tuple[Key, ...]) -> tuple[TagWrong
             wrong.append(
                 TagWrong(
                     ("tenantTags", "tagMappers", index, "key"),
-                    f'It becomes the Azure tag "{_short(key.text)}", as tag mapper {other + 1} of the list does; Azure does not '
+                    f'It becomes the Azure tag "{_short(key.text)}", as the key "{_short(mappers[other].key)}" does; Azure does not '
                     "tell capitals from small letters.",
                     "Give one of them another key.",
                 )

@@ -215,6 +215,28 @@ def test_what_is_missing_is_not_asked_for_twice_after_a_mistake(tmp_path: Path) 
     assert caught.value.warnings == ()
 
 
+def grouped(*groups: str) -> str:
+    """A landing zone with these resource groups, each on a line of its own from the eighth on, and a tenant in it."""
+    zone = f"{ZONE}  azureManagementGroupId: m\n  resourceGroups:\n" + "".join(f"    - {group}\n" for group in groups)
+    return zone + "---\n" + tenant("t", project="p.").replace("corp-online", "z")
+
+
+def test_a_name_is_traced_to_its_pattern_as_it_is_written(tmp_path: Path) -> None:
+    """The first group is left out for its own mistakes; the second is still the second, and its pattern has a line."""
+    left_out = "{key: a, name: 'bad #{name}', location: West Europe}"
+    found = problems(tmp_path, grouped(left_out, "{key: b, name: 'rg-#{projectIdentifier}', location: westeurope}"))
+    assert [(p.line, p.field) for p in found] == [(8, "spec.resourceGroups[0].location"), (13, "metadata.name")]
+    assert found[1].hint.endswith(f"The name is made by spec.resourceGroups[1].name in {tmp_path}/tenants.yaml:9.")
+
+
+@pytest.mark.parametrize("left_out", ["{key: a, name: x, location: West Europe}", "{key: a, name: '', location: here}"])
+def test_names_that_are_alike_are_told_by_their_places_as_written(tmp_path: Path, left_out: str) -> None:
+    alike = [f"{{key: {key}, name: '#{{projectIdentifier}}x', location: westeurope}}" for key in "bc"]
+    found = problems(tmp_path, grouped(left_out, *alike))
+    assert [(p.line, p.field) for p in found][1:] == [(10, "spec.resourceGroups[2].name")]
+    assert "as spec.resourceGroups[1].name is" in found[1].message
+
+
 def test_entries_that_were_left_out_do_not_shift_the_places_of_others(tmp_path: Path) -> None:
     emails, roles = ["a@b", "x", "x", "a@b", "a@b", "a@b"], ["[a]", "[a]", "[a]", "[a]", "[]", "[a]"]
     people = "".join(f"    - {{username: u{n}, email: {emails[n]}, roles: {roles[n]}}}\n" for n in range(6))

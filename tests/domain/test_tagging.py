@@ -158,7 +158,7 @@ def test_the_namespace_prefix_counts_for_reserved_prefixes_too() -> None:
 def test_two_keys_that_become_one_are_wrong_at_the_second() -> None:
     (wrong,) = tagged(("a/b", "1"), ("c", "2"), ("A?B", "3")).wrong
     assert wrong.path == ("tenantTags", "tagMappers", 2, "key")
-    assert "tag mapper 1" in wrong.what
+    assert 'as the key "a/b" does' in wrong.what
 
 
 def test_two_keys_that_become_one_by_cutting_are_wrong_as_well() -> None:
