@@ -5,16 +5,17 @@ No message shows the value of a field that may hold a secret, nor of an unknown 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from runner.documents.problems import LONGEST_SHOWN, Path, did_you_mean, nearest, printable, shown
 from runner.documents.wording import Words, words_for_pattern
-from runner.domain.document import API_VERSION
+from runner.domain.document import API_VERSION, Value
 
 _SECRET_FIELDS = frozenset({"credential", "certificate", "password"})
 _OF_CONTAINERS = frozenset({"too_short", "too_long", "tuple_type", "dict_type", "model_type"})
@@ -58,6 +59,36 @@ def wrongs(model: type[BaseModel], error: ValidationError) -> Iterator[Wrong]:
         if spot.in_union and isinstance(given, dict) == (kind == "literal_error"):
             continue
         yield _wrong(kind, spot, given, line.get("ctx", {}), line["msg"])
+
+
+def repeats(model: type[BaseModel], data: Any, path: Path = ()) -> Iterator[Wrong]:
+    """Each entry that repeats another where that must not be, whatever else is wrong with either.
+
+    Models ask the same only of documents whose every field is right, and then tell the first one.
+    """
+    if not isinstance(data, dict):
+        return
+    for rule in model.once if issubclass(model, Value) else ():
+        entries, by = data.get(to_camel(rule.entries)), [to_camel(part) for part in rule.by.split(".")]
+        for error in rule.broken_by(_inside(entry, by) for entry in (entries if isinstance(entries, list) else ())):
+            yield _broken(path, error.context or {})
+    for info in model.model_fields.values():
+        part = data.get(info.alias)
+        for inner in _models(info.annotation) if isinstance(part, dict | list) else ():
+            for index, entry in enumerate(part) if isinstance(part, list) else [(None, part)]:
+                yield from repeats(inner, entry, (*path, str(info.alias), *(() if index is None else (index,))))
+
+
+def _inside(data: Any, path: Sequence[str]) -> Any:
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def _broken(path: Path, context: Mapping[str, Any]) -> Wrong:
+    """A rule between fields that is broken in the model at the path."""
+    inside = tuple(int(part) if part.isdigit() else part for part in str(context["field"]).split(".") if part)
+    return Wrong((*path, *inside), context["message"], context["hint"])
 
 
 def _spot(model: type[BaseModel], loc: Path) -> _Spot:
@@ -106,8 +137,7 @@ def _wrong(kind: str, spot: _Spot, given: Any, context: Mapping[str, Any], messa
     path, last = spot.path, _last(spot)
     match kind:
         case "rule":
-            inside = tuple(int(part) if part.isdigit() else part for part in str(context["field"]).split(".") if part)
-            return Wrong((*path, *inside), context["message"], context["hint"])
+            return _broken(path, context)
         case "missing":
             return Wrong(path, f"{last} is missing.", (spot.info and spot.info.description) or "")
         case "union_tag_not_found":

@@ -237,6 +237,46 @@ def test_names_that_are_alike_are_told_by_their_places_as_written(tmp_path: Path
     assert "as spec.resourceGroups[1].name is" in found[1].message
 
 
+TAGGED = """apiVersion: landing-zone-runner/v1
+kind: AzurePlatform
+metadata: {name: tagged}
+spec:
+  entraTenant: corp.example
+  servicePrincipal: {auth: {type: managedIdentity}}
+  tenantTags: {tagMappers: [{key: project, valuePattern: "${projectNam}"}]}
+---
+apiVersion: landing-zone-runner/v1
+kind: LandingZone
+metadata: {name: z}
+spec: {platformRef: {name: tagged}, azureManagementGroupId: corp}
+---
+"""
+
+
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        ("  contactMail: x\n", True),  # something else is wrong with the tenant
+        ("  contactMail: x\n  projectTags: {projectNam: a}\n", False),
+        ("  projectTags: {projectNam: {a: b}}\n", False),  # what was left out may be the tag that is meant
+        ("  payment: {tags: {projectNam: a}}\n", False),
+    ],
+)
+@pytest.mark.parametrize("zone", ["z", "nowhere"])
+def test_a_variable_is_called_misspelt_only_where_all_tags_are_known(
+    tmp_path: Path, tags: str, told: bool, zone: str
+) -> None:
+    one = tenant("one", project="a").replace("corp-online", "z") + "---\n"
+    found = problems(tmp_path, TAGGED + one + tenant("two", tags, project="b").replace("corp-online", zone))
+    assert any("neither a variable nor a tag of any tenant" in p.message for p in found) is told
+
+
+def test_a_document_that_repeats_a_person_without_end_says_that_not_all_is_listed(tmp_path: Path) -> None:
+    found = problems(tmp_path, tenant("t", "  users:\n" + "    - {username: x, roles: [a]}\n" * 700))
+    assert len(found) == 501
+    assert "more than 500 mistakes; not all of them are listed" in found[0].message
+
+
 def test_entries_that_were_left_out_do_not_shift_the_places_of_others(tmp_path: Path) -> None:
     emails, roles = ["a@b", "x", "x", "a@b", "a@b", "a@b"], ["[a]", "[a]", "[a]", "[a]", "[]", "[a]"]
     people = "".join(f"    - {{username: u{n}, email: {emails[n]}, roles: {roles[n]}}}\n" for n in range(6))
