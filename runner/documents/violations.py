@@ -14,8 +14,9 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from runner.documents.problems import LONGEST_SHOWN, Path, did_you_mean, nearest, printable, shown
-from runner.documents.wording import Words, words_for_pattern
-from runner.domain.document import API_VERSION, Value
+from runner.documents.wording import Words, words_for_cloud, words_for_pattern
+from runner.domain.document import API_VERSION, SecretReference, Value
+from runner.domain.platform import Cloud
 
 _SECRET_FIELDS = frozenset({"credential", "certificate", "password"})
 _OF_CONTAINERS = frozenset({"too_short", "too_long", "tuple_type", "dict_type", "model_type"})
@@ -138,6 +139,8 @@ def _wrong(kind: str, spot: _Spot, given: Any, context: Mapping[str, Any], messa
     match kind:
         case "rule":
             return _broken(path, context)
+        case "missing" if path == ("apiVersion",):
+            return wrong_version(None)
         case "missing":
             return Wrong(path, f"{last} is missing.", (spot.info and spot.info.description) or "")
         case "union_tag_not_found":
@@ -166,6 +169,8 @@ def _plain_words(kind: str, spot: _Spot, given: Any, context: Mapping[str, Any],
     if isinstance(given, dict | list) and kind not in _OF_CONTAINERS:
         return Words(f"{last} is {_shape(given)}; a single value belongs here.")
     match kind:
+        case "literal_error" if Cloud in spot.models:
+            return words_for_cloud(str(given), _literals(spot.info.annotation) if spot.info else ())
         case "literal_error":
             known = list(_literals(spot.info.annotation)) if spot.info else []
             return Words(f"{value} is not one of {_or(known)}.", _meant(given, known))
@@ -222,7 +227,12 @@ def _shape(given: Any) -> str:
 
 
 def _as_block(spot: _Spot, given: Any) -> str:
-    """A bare name where `{name: …}` belongs is what people write first."""
+    """A bare name where `{name: …}` belongs is what people write first, and the secret itself where it is referred to."""
+    if SecretReference in spot.models:
+        return (
+            f"A secret is never in a document, only where it is found: {_last(spot)}: {{env: NAME_OF_A_VARIABLE}} or {{file: /its/path}}.\n"
+            "If the secret itself stood here, replace it now: it was written down, and files are copied."
+        )
     is_reference = any(set(m.model_fields) == {"name"} for m in spot.models)
     return (
         f"{_last(spot)}: {{name: {printable(given)}}}"

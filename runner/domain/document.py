@@ -17,6 +17,7 @@ API_VERSION = "landing-zone-runner/v1"
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 UUID = r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 ENTRA_TENANT = r"^([0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|([A-Za-z0-9-]+\.)+[A-Za-z]{2,})$"
+RUNNERS_OWN = "LZR_"  # begins the variables that are settings of the runner
 VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=IDENTIFIER)]
@@ -98,7 +99,7 @@ class SecretReference(Value):
     """Where a secret is found when it is needed: an environment variable or a file. The secret itself is never in a document."""
 
     env: Annotated[str, StringConstraints(pattern=VARIABLE_NAME, max_length=255)] | None = None
-    """Name of the environment variable that holds the secret."""
+    """Name of the environment variable that holds the secret. LZR_… are the runner's own settings and hold none of these."""
     file: str | None = Field(default=None, min_length=1, max_length=4096)
     """Path of the file that holds the secret and nothing else."""
 
@@ -107,6 +108,12 @@ class SecretReference(Value):
         if (self.env is None) == (self.file is None):
             raise wrong(
                 "A secret is given by reference: either env or file, one of them.", hint="env: NAME_OF_A_VARIABLE"
+            )
+        if self.env is not None and self.env.startswith(RUNNERS_OWN):
+            raise wrong(
+                f"Variables that begin with {RUNNERS_OWN} are the runner's settings; it does not start with one it does not know.",
+                field="env",
+                hint="Give the variable another name, as CORP_AZURE_CLIENT_SECRET.",
             )
         return self
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runner import documents
+from runner import documents, settings
 from runner.documents import DocumentErrors, Documents
 from runner.domain.configuration import Placed, compose
+from runner.domain.document import RUNNERS_OWN
 from runner.domain.landing_zone import LandingZone
 from runner.errors import InputError
 from tests.documents.golden import HERE
@@ -213,6 +214,20 @@ def test_what_is_missing_is_not_asked_for_twice_after_a_mistake(tmp_path: Path) 
         "azureRoleMappings",
     ]
     assert caught.value.warnings == ()
+
+
+@pytest.mark.parametrize("directory", ["states", "./states", "../states", "~/states", "C:/states"])
+def test_a_state_directory_that_depends_on_where_one_stands_is_refused(tmp_path: Path, directory: str) -> None:
+    text = TAGGED.replace("${projectNam}", "x").replace(
+        "tenantTags:", f"stateBackend: {{type: local, directory: {directory}}}\n  tenantTags:"
+    )
+    (problem,) = problems(tmp_path, text)
+    assert problem.field == "spec.stateBackend.directory"
+    assert "/var/lib/lzr/states" in problem.hint
+
+
+def test_the_prefix_of_the_runners_own_variables_is_that_of_its_settings() -> None:
+    assert RUNNERS_OWN == settings.PREFIX
 
 
 def grouped(*groups: str) -> str:
