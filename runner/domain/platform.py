@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from runner.domain.document import (
     EntraTenantId,
@@ -85,6 +85,12 @@ CLOUDS: dict[str, Cloud] = {
     ),
 }
 
+PORTALS: dict[str, str] = {
+    "public": "https://portal.azure.com",
+    "usgov": "https://portal.azure.us",
+    "china": "https://portal.azure.cn",
+}
+
 
 class AzureRole(Value):
     """Azure role of a project role by default."""
@@ -116,8 +122,11 @@ class HomeTenant(Value):
 class B2bUserInvitation(Value):
     """Invite people of the home tenants as guests; absent on the platform, nobody is invited."""
 
-    redirect_url: HttpsUrl = "https://portal.azure.com"
-    """Where the invitation's link leads in the end."""
+    redirect_url: HttpsUrl = Field(
+        default_factory=lambda: PORTALS["public"]
+    )  # a factory: schemas show no default, it differs
+    """Where the invitation's link leads in the end. Without it, the portal of the platform's cloud: https://portal.azure.com,
+    https://portal.azure.us or https://portal.azure.cn; needed where the cloud is given by its addresses."""
     send_azure_invitation_mail: bool = False
     """Whether Microsoft mails the invitation. People marked as guests always get the mail."""
 
@@ -191,6 +200,22 @@ class PlatformSpec(Value):
             folded=True,
         ),
     )
+
+    @field_validator("b2b_user_invitation", mode="after")
+    @classmethod
+    def _to_the_portal_of_the_cloud(
+        cls, invitation: B2bUserInvitation | None, info: ValidationInfo
+    ) -> B2bUserInvitation | None:
+        cloud = info.data.get("cloud", "public")  # not there: it is wrong, which is said where it stands
+        if invitation is None or "redirect_url" in invitation.model_fields_set:
+            return invitation
+        if not isinstance(cloud, str):
+            raise wrong(
+                "redirectUrl is needed where the cloud is given by its addresses: its portal is not known.",
+                field="redirectUrl",
+                hint="Write where guests should arrive, as redirectUrl: https://portal.cloud.example",
+            )
+        return invitation.model_copy(update={"redirect_url": PORTALS[cloud]})
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
