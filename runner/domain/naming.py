@@ -253,7 +253,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def _not_in_resource_groups(char: str) -> bool:
-    """Letters and digits are those of .NET's Char.IsLetterOrDigit: L* and Nd, of one UTF-16 unit. Python's \\w takes ½ and ² too."""
+    """Letters and decimal digits of one UTF-16 unit, as .NET's Char.IsLetterOrDigit has them; Python's `isalnum` takes ½ and ² too."""
     return not (char in "-_.()" or ((char.isalpha() or char.isdecimal()) and char <= "\uffff"))
 
 

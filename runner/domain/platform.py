@@ -122,9 +122,8 @@ class HomeTenant(Value):
 class B2bUserInvitation(Value):
     """Invite people of the home tenants as guests; absent on the platform, nobody is invited."""
 
-    redirect_url: HttpsUrl = Field(
-        default_factory=lambda: PORTALS["public"]
-    )  # a factory: schemas show no default, it differs
+    # made, so that schemas show no default: it is another in each cloud
+    redirect_url: HttpsUrl = Field(default_factory=lambda: PORTALS["public"])
     """Where the invitation's link leads in the end. Without it, the portal of the platform's cloud: https://portal.azure.com,
     https://portal.azure.us or https://portal.azure.cn; needed where the cloud is given by its addresses."""
     send_azure_invitation_mail: bool = False
