@@ -24,6 +24,10 @@ from runner.errors import InputError
 
 __all__ = ["DocumentErrors", "Documents", "Problem", "digest_of", "read"]
 
+MOST_PROBLEMS = (
+    1000  # of one file, give or take a document; nobody reads more, and finding the words for each takes time
+)
+
 
 @dataclass(frozen=True)
 class Documents:
@@ -91,7 +95,7 @@ def read(paths: Sequence[Path], *, around: Sequence[Path] = ()) -> Documents:
                 str(paths[0]) if paths else "", 0, 0, "", "There are no documents here.", "lzr init writes a first set."
             )
         )
-    findings = rules.look([*loaded, *more])
+    findings = rules.look([] if reading.broken_off else [*loaded, *more])
     problems += list(findings.problems)
     if problems:
         raise DocumentErrors(sorted(problems, key=_by_place), sorted(findings.warnings, key=_by_place))
@@ -102,7 +106,13 @@ def _load(paths: Sequence[Path], reading: files.Reading) -> tuple[list[Loaded], 
     loaded: list[Loaded] = []
     problems: list[Problem] = []
     for file, text in files.texts(paths, reading):
+        before = len(problems)
         for raw in syntax.documents(text):
+            if (found := len(problems) - before) >= MOST_PROBLEMS:
+                reading.broken_off = True
+                more = f"There may be more: the file has {found} problems up to here, and the rest of it was not looked at."
+                problems.append(Problem(file, raw.line, 1, "", more, "Mend those first."))
+                break
             problems += [_flaw(file, flaw) for flaw in raw.flaws]
             if raw.data is None and raw.flaws:
                 continue

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from runner.documents.problems import Path, did_you_mean, nearest, shown
-from runner.documents.violations import Wrong, wrong_version, wrongs
+from runner.documents.violations import Wrong, repeats, wrong_version, wrongs
 from runner.domain.document import API_VERSION
 from runner.domain.landing_zone import LandingZone
 from runner.domain.platform import AzurePlatform
@@ -108,6 +108,7 @@ def _piece_by_piece(
     wrong: dict[Path, Wrong] = {}
     around: set[Path] = set()
     kept: Kept = {}
+    repeated = list(islice(repeats(model, data), MOST_LISTED + 1))
     for _ in range(_MOST_ROUNDS):
         found = list(islice(wrongs(model, error), MOST_LISTED))
         for new in found:
@@ -116,10 +117,14 @@ def _piece_by_piece(
             if path not in around and not any(outer in wrong for outer in (*_above(path), path)):
                 wrong[path] = Wrong(path, new.message, new.hint, new.at_key)
                 around.update(_above(path))
-        if error.error_count() > MOST_LISTED:
-            more = f"The document has {error.error_count()} mistakes; the first {MOST_LISTED} are listed."
+        for new in repeated[:MOST_LISTED]:  # whatever is said of such an entry already: both are to be mended
+            wrong.setdefault(new.path, new)
+            around.update(_above(new.path))
+        if max(error.error_count(), len(repeated)) > MOST_LISTED:
+            more = f"The document has more than {MOST_LISTED} mistakes; not all of them are listed."
             return None, (*wrong.values(), Wrong((), more, "Mend those first.")), kept
-        data = _without(data, {new.path for new in found}, kept)
+        data = _without(data, {new.path for new in (*found, *repeated)}, kept)
+        repeated = []  # they are out, once for all
         try:
             return model.model_validate(data, by_alias=True, by_name=False), tuple(wrong.values()), kept
         except ValidationError as again:

@@ -21,11 +21,15 @@ SUFFIXES = (".yaml", ".yml")
 
 @dataclass
 class Reading:
-    """What was found on the way, and which files and folders have been seen (by device and inode)."""
+    """What was found on the way, and which files and folders have been seen (by device and inode).
+
+    `broken_off`: some documents have not been looked at, so what refers to them cannot be judged.
+    """
 
     problems: list[Problem] = field(default_factory=list)
     seen: set[tuple[int, int]] = field(default_factory=set)
     files: int = 0
+    broken_off: bool = False
 
     def note(self, path: Path | str, message: str, hint: str = "", line: int = 0, column: int = 0) -> None:
         """Keep a problem with a file as a whole, or with its text."""
@@ -38,6 +42,7 @@ def texts(paths: Sequence[Path], reading: Reading) -> Iterator[tuple[str, str]]:
         for file in _files(path, reading, chosen=True, above=()):
             reading.files += 1
             if reading.files > MOST_FILES:
+                reading.broken_off = True
                 reading.note(
                     path, f"There are more than {MOST_FILES} files here.", "Name the folders that hold documents."
                 )

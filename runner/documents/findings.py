@@ -24,6 +24,10 @@ class Loaded:
         """`file:line` of its beginning."""
         return f"{printable(self.file)}:{self.line}"
 
+    def at_path(self, path: Path) -> str:
+        """`file:line` of what is at a path of the document as it was checked; of what is not there, the nearest thing around it."""
+        return f"{printable(self.file)}:{self.source.place(self.checked.written(path))[0]}"
+
     def problem(self, path: Path, message: str, hint: str = "", *, at_key: bool = False) -> Problem:
         """A problem at a path of the document as it was checked."""
         return self.problem_as_written(self.checked.written(path), message, hint, at_key=at_key)

@@ -11,8 +11,10 @@ from runner.domain import naming, tagging
 from runner.domain.landing_zone import LandingZone
 from runner.domain.naming import NameWrong, PatternWrong
 from runner.domain.platform import AzurePlatform
+from runner.domain.tenant import Tenant
 
 NameCheck = Callable[[str], NameWrong | None]
+_ANY_PATTERN = "#{platformGroupAlias}"  # tells roles apart as well as any pattern can
 
 # --- platforms -------------------------------------------------------------------------------------------------------
 
@@ -41,7 +43,7 @@ def platform_rules(loaded: Loaded, platform: AzurePlatform, findings: Findings) 
         (("spec", "azureRoleMappings", index, "azureRole", "alias"), mapping.azure_role.alias)
         for index, mapping in enumerate(spec.azure_role_mappings)
     ]
-    _one_group_per_role(loaded, platform, suffixes, findings)
+    _one_group_per_role(loaded, spec.group_name_pattern, suffixes, findings)
     _tag_mappers(loaded, platform, findings)
 
 
@@ -65,14 +67,16 @@ def _pattern(
 
 
 def _one_group_per_role(
-    loaded: Loaded, platform: AzurePlatform, suffixes: Sequence[tuple[Path, str]], findings: Findings
+    loaded: Loaded, pattern: str | None, suffixes: Sequence[tuple[Path, str]], findings: Findings
 ) -> None:
-    """Two roles must not share a group: each would get the other's rights."""
+    """Two roles must not share a group: each would get the other's rights. Without a pattern that can be read, only suffixes that
+    are alike under every pattern are told."""
     try:
-        parts = naming.parse(platform.spec.group_name_pattern).parts
-    except PatternWrong:
-        return  # said where the pattern stands
+        parts = naming.parse(pattern or _ANY_PATTERN).parts
+    except PatternWrong:  # said where the pattern stands
+        pattern, parts = None, naming.parse(_ANY_PATTERN).parts
     variables = [part for part in parts if isinstance(part, naming.Variable) and part.name == "platformGroupAlias"]
+    under = f"under {shown(pattern)}" if pattern else "whatever groupNamePattern is"
     seen: dict[tuple[str, ...], str] = {}
     for path, suffix in suffixes:
         made = tuple(variable.apply(suffix).casefold() for variable in variables)
@@ -82,7 +86,7 @@ def _one_group_per_role(
                 if variables
                 else "no #{platformGroupAlias} in it"
             )
-            message = f"Two roles would share one group under {shown(platform.spec.group_name_pattern)}: {why}."
+            message = f"Two roles would share one group {under}: {why}."
             hint = "Give each role its own suffix, and use #{platformGroupAlias} in the platform's groupNamePattern."
             findings.wrong(loaded, path, message, hint)
         seen.setdefault(made, suffix)
@@ -100,21 +104,35 @@ def _tag_mappers(loaded: Loaded, platform: AzurePlatform, findings: Findings) ->
             findings.warn(loaded, (*path, "key"), warning.text)
 
 
-def tag_variables(places: Sequence[Place], findings: Findings) -> None:
-    """A variable that is no fixed one and no tag of any tenant is most likely misspelt: said once, at the platform."""
+def tag_variables(places: Sequence[Place], elsewhere: Sequence[Loaded], findings: Findings) -> None:
+    """A variable that is no fixed one and no tag of any tenant is most likely misspelt: said once, at the platform.
+
+    `elsewhere` are the tenants whose platform is not known: a tag of theirs may be the one that is meant.
+    """
+    if not all(_tags_are_known(loaded) for loaded in elsewhere):
+        return
+    strangers = [loaded.checked.document for loaded in elsewhere]
+    fixed = set(tagging.VARIABLES).union(*(tenant.tags for tenant in strangers if isinstance(tenant, Tenant)))
     by_platform: dict[str, list[Place]] = {}
     for place in places:
         by_platform.setdefault(place.placed.platform.name, []).append(place)
     for group in by_platform.values():
-        if not all(place.whole for place in group):
+        if not all(_tags_are_known(place.tenant) for place in group):
             continue
-        known = set(tagging.VARIABLES).union(*(place.placed.tenant.tags for place in group))
+        known = fixed.union(*(place.placed.tenant.tags for place in group))
         for index, mapper in enumerate(group[0].placed.platform.spec.tenant_tags.tag_mappers):
             for name in tagging.names_in(mapper.value_pattern):
                 if name not in known and (near := tagging.nearest(name)):
                     path: Path = ("spec", "tenantTags", "tagMappers", index, "valuePattern")
                     message = f"${{{printable(name)}}} is neither a variable nor a tag of any tenant."
                     findings.wrong(group[0].platform, path, message, f"Did you mean ${{{near}}}?")
+
+
+def _tags_are_known(loaded: Loaded) -> bool:
+    """Whether no tag was left out of a tenant."""
+    tags = {("spec", "workspaceTags"), ("spec", "projectTags"), ("spec", "payment")}
+    known = isinstance(loaded.checked.document, Tenant)
+    return known and not any(path[:2] in tags or path in ((), ("spec",)) for path in loaded.checked.places)
 
 
 # --- landing zones ---------------------------------------------------------------------------------------------------
@@ -127,13 +145,17 @@ def zone_rules(loaded: Loaded, zone: LandingZone, findings: Findings) -> None:
         _pattern(loaded, path, group.name, naming.resource_group_name_wrong, findings)
 
 
-def zone_on_platform(loaded: Loaded, zone: LandingZone, platform: AzurePlatform, findings: Findings) -> None:
-    """What a landing zone has to have, and must not, on its platform."""
+def zone_groups(loaded: Loaded, zone: LandingZone, platform: AzurePlatform | None, findings: Findings) -> None:
+    """Whether each role gets a group of its own; some of that is known without the platform."""
     suffixes = [
         (("spec", "azureRoleMappings", index, "azureGroupSuffix"), mapping.azure_group_suffix)
         for index, mapping in enumerate(zone.spec.azure_role_mappings)
     ]
-    _one_group_per_role(loaded, platform, suffixes, findings)
+    _one_group_per_role(loaded, platform.spec.group_name_pattern if platform else None, suffixes, findings)
+
+
+def zone_on_platform(loaded: Loaded, zone: LandingZone, platform: AzurePlatform, findings: Findings) -> None:
+    """What a landing zone has to have, and must not, on its platform."""
     spec, type_ = zone.spec, platform.spec.type
     strangers: dict[str, dict[str, object]] = {
         "azure": {"azureRgLocation": spec.azure_rg_location},

@@ -30,9 +30,10 @@ def look(documents: Sequence[Loaded]) -> Findings:
             foundations.platform_rules(loaded, loaded.checked.document, findings)
     for loaded in zones.values():
         _zone(loaded, platforms, findings)
-    places = [place for loaded in asked.values() if (place := _place(loaded, zones, platforms, findings))]
+    found = [(loaded, _place(loaded, zones, platforms, findings)) for loaded in asked.values()]
+    places = [place for _, place in found if place is not None]
     tenants.tenant_rules(places, findings)
-    foundations.tag_variables(places, findings)
+    foundations.tag_variables(places, [loaded for loaded, place in found if place is None], findings)
     return findings
 
 
@@ -87,10 +88,12 @@ def _zone(loaded: Loaded, platforms: Mapping[str, Loaded], findings: Findings) -
     zone = loaded.checked.document
     if not isinstance(zone, LandingZone):
         return
+    platform = found.checked.document if found else None
+    platform = platform if isinstance(platform, AzurePlatform) else None
     foundations.zone_rules(loaded, zone, findings)
-    if found is None or not isinstance(found.checked.document, AzurePlatform):
+    foundations.zone_groups(loaded, zone, platform, findings)
+    if found is None or platform is None:
         return
-    platform = found.checked.document
     foundations.zone_on_platform(loaded, zone, platform, findings)
     nothing_mapped = not zone.spec.azure_role_mappings and not platform.spec.azure_role_mappings
     if nothing_mapped and loaded.checked.whole and found.checked.whole:

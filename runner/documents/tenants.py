@@ -31,9 +31,14 @@ class Name:
     values: Mapping[str, str | int]
 
     @property
+    def written(self) -> Path:
+        """Where the pattern stands in the text: entries that were left out before it count there."""
+        return self.of.checked.written(self.path)
+
+    @property
     def origin(self) -> str:
         """Where the pattern stands, as a sentence."""
-        return f"The name is made by {dotted(self.path)} in {self.of.at}."
+        return f"The name is made by {dotted(self.written)} in {self.of.at_path(self.path)}."
 
 
 @dataclass(slots=True)
@@ -98,7 +103,7 @@ def _beside_resource_groups(place: Place, of_groups: Mapping[str | None, Place],
 def _names(place: Place) -> Iterator[Name]:
     """The names to be made; none from what only stands in for something wrong."""
     if not _NAMING & place.tenant.checked.places:
-        yield from (name for name in _all_names(place) if name.path not in name.of.checked.places)
+        yield from (name for name in _all_names(place) if name.written not in name.of.checked.places)
 
 
 def _all_names(place: Place) -> Iterator[Name]:
@@ -160,11 +165,11 @@ def _text(name: Name, place: Place, findings: Findings) -> str | None:
 def _own(text: str, name: Name, place: Place, taken: Taken, findings: Findings) -> None:
     """Names are taken within an Entra tenant, those of resource groups within a subscription; capitals do not count."""
     scope = subscription_id(place.placed) if name.kind == "resource group" else place.placed.platform.spec.entra_tenant
-    first, path = taken.names.setdefault((name.kind, scope, text.casefold()), (place, name.path))
+    first, path = taken.names.setdefault((name.kind, scope, text.casefold()), (place, name.written))
     if not scope:
         return  # the subscription is missing, which is said already
     if first is place:
-        if path != name.path:
+        if path != name.written:
             message = (
                 f"It is named {shown(text)} for the tenant {shown(place.tenant.checked.name)}, as {dotted(path)} is."
             )
@@ -173,7 +178,10 @@ def _own(text: str, name: Name, place: Place, taken: Taken, findings: Findings) 
     hint = f"Use variables that tell tenants apart, as workspaceIdentifier with projectIdentifier. {name.origin}"
     if name.kind == "subscription":  # Azure allows it; people mix them up
         findings.warn(
-            place.tenant, NAME, f"Its subscription is named {shown(text)}, as that of the tenant {_other(first)}.", hint
+            place.tenant,
+            NAME,
+            f"Its subscription would be named {shown(text)}, as that of the tenant {_other(first)}.",
+            hint,
         )
     else:
         message = f"Its {name.kind} {shown(text)} would be that of the tenant {_other(first)} as well."

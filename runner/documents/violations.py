@@ -5,16 +5,18 @@ No message shows the value of a field that may hold a secret, nor of an unknown 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from runner.documents.problems import LONGEST_SHOWN, Path, did_you_mean, nearest, printable, shown
-from runner.documents.wording import Words, words_for_pattern
-from runner.domain.document import API_VERSION
+from runner.documents.wording import Words, words_for_cloud, words_for_pattern
+from runner.domain.document import API_VERSION, SecretReference, Value
+from runner.domain.platform import Cloud
 
 _SECRET_FIELDS = frozenset({"credential", "certificate", "password"})
 _OF_CONTAINERS = frozenset({"too_short", "too_long", "tuple_type", "dict_type", "model_type"})
@@ -58,6 +60,36 @@ def wrongs(model: type[BaseModel], error: ValidationError) -> Iterator[Wrong]:
         if spot.in_union and isinstance(given, dict) == (kind == "literal_error"):
             continue
         yield _wrong(kind, spot, given, line.get("ctx", {}), line["msg"])
+
+
+def repeats(model: type[BaseModel], data: Any, path: Path = ()) -> Iterator[Wrong]:
+    """Each entry that repeats another where that must not be, whatever else is wrong with either.
+
+    Models ask the same only of documents whose every field is right, and then tell the first one.
+    """
+    if not isinstance(data, dict):
+        return
+    for rule in model.once if issubclass(model, Value) else ():
+        entries, by = data.get(to_camel(rule.entries)), [to_camel(part) for part in rule.by.split(".")]
+        for error in rule.broken_by(_inside(entry, by) for entry in (entries if isinstance(entries, list) else ())):
+            yield _broken(path, error.context or {})
+    for info in model.model_fields.values():
+        part = data.get(info.alias)
+        for inner in _models(info.annotation) if isinstance(part, dict | list) else ():
+            for index, entry in enumerate(part) if isinstance(part, list) else [(None, part)]:
+                yield from repeats(inner, entry, (*path, str(info.alias), *(() if index is None else (index,))))
+
+
+def _inside(data: Any, path: Sequence[str]) -> Any:
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data
+
+
+def _broken(path: Path, context: Mapping[str, Any]) -> Wrong:
+    """A rule between fields that is broken in the model at the path."""
+    inside = tuple(int(part) if part.isdigit() else part for part in str(context["field"]).split(".") if part)
+    return Wrong((*path, *inside), context["message"], context["hint"])
 
 
 def _spot(model: type[BaseModel], loc: Path) -> _Spot:
@@ -106,8 +138,9 @@ def _wrong(kind: str, spot: _Spot, given: Any, context: Mapping[str, Any], messa
     path, last = spot.path, _last(spot)
     match kind:
         case "rule":
-            inside = tuple(int(part) if part.isdigit() else part for part in str(context["field"]).split(".") if part)
-            return Wrong((*path, *inside), context["message"], context["hint"])
+            return _broken(path, context)
+        case "missing" if path == ("apiVersion",):
+            return wrong_version(None)
         case "missing":
             return Wrong(path, f"{last} is missing.", (spot.info and spot.info.description) or "")
         case "union_tag_not_found":
@@ -136,6 +169,8 @@ def _plain_words(kind: str, spot: _Spot, given: Any, context: Mapping[str, Any],
     if isinstance(given, dict | list) and kind not in _OF_CONTAINERS:
         return Words(f"{last} is {_shape(given)}; a single value belongs here.")
     match kind:
+        case "literal_error" if Cloud in spot.models:
+            return words_for_cloud(str(given), _literals(spot.info.annotation) if spot.info else ())
         case "literal_error":
             known = list(_literals(spot.info.annotation)) if spot.info else []
             return Words(f"{value} is not one of {_or(known)}.", _meant(given, known))
@@ -192,7 +227,12 @@ def _shape(given: Any) -> str:
 
 
 def _as_block(spot: _Spot, given: Any) -> str:
-    """A bare name where `{name: …}` belongs is what people write first."""
+    """A bare name where `{name: …}` belongs is what people write first, and the secret itself where it is referred to."""
+    if SecretReference in spot.models:
+        return (
+            f"A secret is never in a document, only where it is found: {_last(spot)}: {{env: NAME_OF_A_VARIABLE}} or {{file: /its/path}}.\n"
+            "If the secret itself stood here, replace it now: it was written down, and files are copied."
+        )
     is_reference = any(set(m.model_fields) == {"name"} for m in spot.models)
     return (
         f"{_last(spot)}: {{name: {printable(given)}}}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from runner.documents.problems import shown
-from runner.domain import document, landing_zone, platform, tenant
+from runner.documents.problems import nearest, shown
+from runner.domain import document, landing_zone, platform, state, tenant
 from runner.domain.wording import ROLE_NAMES
 
 
@@ -26,6 +26,16 @@ LIST_MANAGEMENT_GROUPS: Final = (
 )
 LIST_LOCATIONS: Final = 'az account list-locations --query "[].name" --output tsv'
 LIST_SUBSCRIPTIONS: Final = 'az account list --query "[].{name:name, id:id}" --output table'
+_CLOUDS_ELSEWHERE: Final = {
+    "azurecloud": "public",
+    "azurepubliccloud": "public",
+    "azurepublic": "public",
+    "azureusgovernment": "usgov",
+    "azureusgovernmentcloud": "usgov",
+    "usgovernment": "usgov",
+    "azurechinacloud": "china",
+    "azurechina": "china",
+}
 _UUID_INSIDE = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
@@ -33,6 +43,16 @@ def words_for_pattern(pattern: str, value: str, field: str) -> Words:
     """The words for a value that does not match the pattern of a field."""
     words = _WORDS.get(pattern)
     return words(value, field) if words else Words(f"{shown(value)} is not what belongs here.")
+
+
+def words_for_cloud(value: str, known: Sequence[str]) -> Words:
+    """The words for a cloud that is none of the known ones; `az` and Terraform have other names for the same clouds."""
+    meant = _CLOUDS_ELSEWHERE.get(value.casefold()) or nearest(value, known)
+    block = "cloud: {authority: https://…, resourceManager: https://…, graph: https://…}"
+    return Words(
+        f"{shown(value)} is not one of {', '.join(known[:-1])} or {known[-1]}, nor a block of addresses.",
+        f"Did you mean {meant}?" if meant else f"Another cloud is given by its addresses: {block}",
+    )
 
 
 def _uuid(value: str, field: str) -> Words:
@@ -136,6 +156,15 @@ def _block_key(value: str, _: str) -> Words:
     )
 
 
+def _directory(value: str, _: str) -> Words:
+    if value.startswith("/"):
+        return Words(f"{shown(value)} has a control character in it.", "Remove it from the path.")
+    return Words(
+        f"{shown(value)} is no path from the root: where it leads would depend on the directory that the runner is started in.",
+        "Write the whole path, as /var/lib/lzr/states.",
+    )
+
+
 _WORDS: dict[str, Callable[[str, str], Words]] = {
     document.UUID: _uuid,
     document.ENTRA_TENANT: _entra_tenant,
@@ -147,5 +176,6 @@ _WORDS: dict[str, Callable[[str, str], Words]] = {
     landing_zone.LOCATION: _location,
     landing_zone.APPLICATION: _application,
     landing_zone.BLOCK_KEY: _block_key,
+    state.DIRECTORY: _directory,
     tenant.EMAIL: _email,
 }

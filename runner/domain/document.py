@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
@@ -14,6 +17,7 @@ API_VERSION = "landing-zone-runner/v1"
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 UUID = r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 ENTRA_TENANT = r"^([0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|([A-Za-z0-9-]+\.)+[A-Za-z]{2,})$"
+RUNNERS_OWN = "LZR_"  # begins the variables that are settings of the runner
 VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=IDENTIFIER)]
@@ -26,8 +30,39 @@ def wrong(message: str, *, field: str = "", hint: str = "") -> PydanticCustomErr
     return PydanticCustomError("rule", "{message}", {"message": message, "field": field, "hint": hint})
 
 
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A rule of a model: no two entries of a list have the same text in one of their fields.
+
+    `entries` and `by` are attributes (`by` may lead further, as `project_role_ref.name`), so the rule can be asked of a value and,
+    by the names that documents use, of what has not become one yet.
+    """
+
+    entries: str
+    by: str
+    message: str  # {} stands for the text
+    hint: str
+    folded: bool = False  # capitals do not count
+    at: str = ""  # the field to mend, where it is not the entry as a whole
+
+    def broken_by(self, texts: Iterable[object]) -> Iterator[PydanticCustomError]:
+        """The error of each entry that repeats an earlier one; what is no text repeats nothing."""
+        seen: set[str] = set()
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                continue
+            plain = text.casefold() if self.folded else text
+            if plain in seen:
+                field = f"{to_camel(self.entries)}.{index}" + (f".{self.at}" if self.at else "")
+                yield wrong(self.message.format(text), field=field, hint=self.hint)
+            seen.add(plain)
+
+
 class Value(BaseModel):
     """A frozen part of a document; an unknown key is an error, never ignored."""
+
+    once: ClassVar[tuple[Once, ...]] = ()
+    """What may be in its lists only once; `check_once` looks."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -37,6 +72,13 @@ class Value(BaseModel):
         use_attribute_docstrings=True,
         field_title_generator=lambda name, _: to_camel(name),
     )
+
+
+def check_once(value: Value) -> None:
+    """Raise the first error of the rules in `once`."""
+    for rule in value.once:
+        for error in rule.broken_by(map(attrgetter(rule.by), getattr(value, rule.entries))):
+            raise error
 
 
 class Metadata(Value):
@@ -57,7 +99,7 @@ class SecretReference(Value):
     """Where a secret is found when it is needed: an environment variable or a file. The secret itself is never in a document."""
 
     env: Annotated[str, StringConstraints(pattern=VARIABLE_NAME, max_length=255)] | None = None
-    """Name of the environment variable that holds the secret."""
+    """Name of the environment variable that holds the secret. LZR_… are the runner's own settings and hold none of these."""
     file: str | None = Field(default=None, min_length=1, max_length=4096)
     """Path of the file that holds the secret and nothing else."""
 
@@ -66,6 +108,12 @@ class SecretReference(Value):
         if (self.env is None) == (self.file is None):
             raise wrong(
                 "A secret is given by reference: either env or file, one of them.", hint="env: NAME_OF_A_VARIABLE"
+            )
+        if self.env is not None and self.env.startswith(RUNNERS_OWN):
+            raise wrong(
+                f"Variables that begin with {RUNNERS_OWN} are the runner's settings; it does not start with one it does not know.",
+                field="env",
+                hint="Give the variable another name, as CORP_AZURE_CLIENT_SECRET.",
             )
         return self
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from runner.domain.document import Metadata, Reference, Uuid, Value, wrong
+from runner.domain.document import Metadata, Once, Reference, Uuid, Value, check_once, wrong
 from runner.domain.platform import GroupSuffix, HttpsUrl, NamePattern
 
 LOCATION = r"^[a-z0-9]+$"
@@ -88,6 +88,22 @@ class RoleMapping(Value):
     azure_role_definitions: tuple[RoleDefinition, ...] = Field(min_length=1)
     """The Azure roles the group gets."""
 
+    # Azure has one assignment of a role to a group in a place, with one condition: of two entries one would be lost.
+    once: ClassVar = (
+        Once(
+            entries="azure_role_definitions",
+            by="azure_role_definition_id",
+            message='The Azure role "{}" is listed twice in this mapping.',
+            hint="Keep one of them; two conditions become one abacCondition, joined with OR.",
+            folded=True,
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        check_once(self)
+        return self
+
 
 class AzureFunction(Value):
     """A function that is called after each successful run."""
@@ -141,26 +157,25 @@ class LandingZoneSpec(Value):
     approval: ApprovalRules = ApprovalRules()
     """Who decides that a reviewed plan is applied."""
 
+    once: ClassVar = (
+        Once(
+            entries="resource_groups",
+            by="key",
+            message='The key "{}" is given twice.',
+            hint="Give each group its own.",
+            at="key",
+        ),
+        Once(
+            entries="azure_role_mappings",
+            by="project_role_ref.name",
+            message='The project role "{}" is mapped twice.',
+            hint="Put all its Azure roles into one mapping's azureRoleDefinitions.",
+        ),
+    )
+
     @model_validator(mode="after")
-    def _once_each(self) -> Self:
-        keys: set[str] = set()
-        for index, group in enumerate(self.resource_groups):
-            if group.key in keys:
-                raise wrong(
-                    f'The key "{group.key}" is given twice.',
-                    field=f"resourceGroups.{index}.key",
-                    hint="Give each group its own.",
-                )
-            keys.add(group.key)
-        roles: set[str] = set()
-        for index, mapping in enumerate(self.azure_role_mappings):
-            if mapping.project_role_ref.name in roles:
-                raise wrong(
-                    f'The project role "{mapping.project_role_ref.name}" is mapped twice.',
-                    field=f"azureRoleMappings.{index}",
-                    hint="Put all its Azure roles into one mapping's azureRoleDefinitions.",
-                )
-            roles.add(mapping.project_role_ref.name)
+    def _each_once(self) -> Self:
+        check_once(self)
         return self
 
 

@@ -9,7 +9,7 @@ precision counts characters, where Java counts UTF-16 units and could cut a char
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -250,26 +250,37 @@ class NameWrong:
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NOT_IN_RESOURCE_GROUPS = re.compile(r"[^-\w.()]")
-_NOT_IN_SUBSCRIPTIONS = re.compile(r"[<>;|]")
+
+
+def _not_in_resource_groups(char: str) -> bool:
+    """Letters and decimal digits of one UTF-16 unit, as .NET's Char.IsLetterOrDigit has them; Python's `isalnum` takes ½ and ² too."""
+    return not (char in "-_.()" or ((char.isalpha() or char.isdecimal()) and char <= "\uffff"))
+
+
+def _not_in_subscriptions(char: str) -> bool:
+    return char in "<>;|"
+
+
+def _not_in_groups(_: str) -> bool:
+    return False  # beyond the control characters, which no name has
 
 
 def subscription_name_wrong(name: str) -> NameWrong | None:
     """Display name of a subscription: 1 to 64 characters, none of `< > ; |` (as Azure Verified Modules check it)."""
     return _length_wrong(name, 64, "a subscription's name") or _character_wrong(
-        name, _NOT_IN_SUBSCRIPTIONS, "a subscription's name"
+        name, _not_in_subscriptions, "a subscription's name"
     )
 
 
 def group_name_wrong(name: str) -> NameWrong | None:
     """Display name of an Entra group: 1 to 256 characters (Microsoft Graph, group resource)."""
-    return _length_wrong(name, 256, "a group's name") or _character_wrong(name, _CONTROL, "a group's name")
+    return _length_wrong(name, 256, "a group's name") or _character_wrong(name, _not_in_groups, "a group's name")
 
 
 def resource_group_name_wrong(name: str) -> NameWrong | None:
     """Name of a resource group: 1 to 90 of letters, digits and `-_.()`, no `.` at the end (Azure's resource name rules)."""
     wrong = _length_wrong(name, 90, "a resource group's name")
-    wrong = wrong or _character_wrong(name, _NOT_IN_RESOURCE_GROUPS, "a resource group's name")
+    wrong = wrong or _character_wrong(name, _not_in_resource_groups, "a resource group's name")
     if wrong is None and name.endswith("."):
         return NameWrong(
             "A resource group's name must not end with a dot.", "Put something behind the dot, or leave it out."
@@ -288,12 +299,10 @@ def _length_wrong(name: str, longest: int, what: str) -> NameWrong | None:
     return None
 
 
-def _character_wrong(name: str, refused: re.Pattern[str], what: str) -> NameWrong | None:
-    found = _CONTROL.search(name) or refused.search(name)
+def _character_wrong(name: str, refused: Callable[[str], bool], what: str) -> NameWrong | None:
+    found = next((char for char in name if _CONTROL.match(char) or refused(char)), None)
     if found:
-        shown = {" ": "a space"}.get(
-            found.group(), f'"{found.group()}"' if found.group().isprintable() else "a control character"
-        )
+        shown = {" ": "a space"}.get(found, f'"{found}"' if found.isprintable() else "a control character")
         return NameWrong(
             f"It has {shown}, which {what} must not have.", "Change the pattern or the value it comes from."
         )

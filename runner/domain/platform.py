@@ -6,12 +6,22 @@ Field names and meanings follow meshStack's `meshPlatform` (config type `azure` 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from runner.domain.document import EntraTenantId, Metadata, Reference, ServicePrincipal, Uuid, Value, wrong
+from runner.domain.document import (
+    EntraTenantId,
+    Metadata,
+    Once,
+    Reference,
+    ServicePrincipal,
+    Uuid,
+    Value,
+    check_once,
+    wrong,
+)
 from runner.domain.state import ManagedBackend, StateBackend
 
 LookUpStrategy = Literal[
@@ -75,6 +85,12 @@ CLOUDS: dict[str, Cloud] = {
     ),
 }
 
+PORTALS: dict[str, str] = {
+    "public": "https://portal.azure.com",
+    "usgov": "https://portal.azure.us",
+    "china": "https://portal.azure.cn",
+}
+
 
 class AzureRole(Value):
     """Azure role of a project role by default."""
@@ -106,8 +122,10 @@ class HomeTenant(Value):
 class B2bUserInvitation(Value):
     """Invite people of the home tenants as guests; absent on the platform, nobody is invited."""
 
-    redirect_url: HttpsUrl = "https://portal.azure.com"
-    """Where the invitation's link leads in the end."""
+    # made, so that schemas show no default: it is another in each cloud
+    redirect_url: HttpsUrl = Field(default_factory=lambda: PORTALS["public"])
+    """Where the invitation's link leads in the end. Without it, the portal of the platform's cloud: https://portal.azure.com,
+    https://portal.azure.us or https://portal.azure.cn; needed where the cloud is given by its addresses."""
     send_azure_invitation_mail: bool = False
     """Whether Microsoft mails the invitation. People marked as guests always get the mail."""
 
@@ -144,7 +162,7 @@ class PlatformSpec(Value):
     subscription_id: Uuid | None = None
     """Type azurerg: the subscription that holds all resource groups."""
     subscription_name_pattern: NamePattern | None = None
-    """Type azure: name of a tenant's subscription; without it subscriptions keep their names."""
+    """Type azure: name of subscriptions that the runner makes or claims; one that exists keeps its name, with or without it."""
     resource_group_name_pattern: NamePattern | None = None
     """Type azurerg: name of a tenant's resource group."""
     group_name_pattern: NamePattern = "#{workspaceIdentifier}.#{projectIdentifier}-#{platformGroupAlias}"
@@ -166,26 +184,41 @@ class PlatformSpec(Value):
     state_backend: StateBackend = ManagedBackend()
     """Where Terraform's state lives."""
 
+    once: ClassVar = (
+        Once(
+            entries="azure_role_mappings",
+            by="project_role_ref.name",
+            message='The project role "{}" is mapped twice.',
+            hint="Keep one of the mappings.",
+        ),
+        Once(
+            entries="home_tenants",
+            by="entra_tenant",
+            message='The home tenant "{}" is listed twice.',
+            hint="Keep one of them.",
+            folded=True,
+        ),
+    )
+
+    @field_validator("b2b_user_invitation", mode="after")
+    @classmethod
+    def _to_the_portal_of_the_cloud(
+        cls, invitation: B2bUserInvitation | None, info: ValidationInfo
+    ) -> B2bUserInvitation | None:
+        cloud = info.data.get("cloud", "public")  # not there: it is wrong, which is said where it stands
+        if invitation is None or "redirect_url" in invitation.model_fields_set:
+            return invitation
+        if not isinstance(cloud, str):
+            raise wrong(
+                "redirectUrl is needed where the cloud is given by its addresses: its portal is not known.",
+                field="redirectUrl",
+                hint="Write where guests should arrive, as redirectUrl: https://portal.cloud.example",
+            )
+        return invitation.model_copy(update={"redirect_url": PORTALS[cloud]})
+
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        roles: set[str] = set()
-        for index, mapping in enumerate(self.azure_role_mappings):
-            if mapping.project_role_ref.name in roles:
-                raise wrong(
-                    f'The project role "{mapping.project_role_ref.name}" is mapped twice.',
-                    field=f"azureRoleMappings.{index}",
-                    hint="Keep one of the mappings.",
-                )
-            roles.add(mapping.project_role_ref.name)
-        tenants: set[str] = set()
-        for index, home in enumerate(self.home_tenants):
-            if home.entra_tenant in tenants:
-                raise wrong(
-                    f'The home tenant "{home.entra_tenant}" is listed twice.',
-                    field=f"homeTenants.{index}",
-                    hint="Keep one of them.",
-                )
-            tenants.add(home.entra_tenant)
+        check_once(self)
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 Variables are meshStack's ("How to Manage Tags": extra metadata) and, by name, the tags of project, payment method and workspace.
 Keys and values that are too long are cut and illegal characters of keys replaced, each with a warning, as meshStack does; a
-reserved prefix, two keys that become one and a 51st tag are errors. Limits:
+reserved prefix, a key of spaces or with some around it, control characters, two keys that become one and a 51st tag are errors. Limits:
 https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources#limitations
 """
 
@@ -24,6 +24,7 @@ RESERVED = ("microsoft", "azure", "windows")
 NONE = "none"
 
 _ILLEGAL = re.compile(r"[<>%&\\?/]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 
 
@@ -87,6 +88,7 @@ def keys_of(platform: AzurePlatform) -> tuple[Key, ...]:
 def wrong_keys(platform: AzurePlatform, keys: tuple[Key, ...]) -> tuple[TagWrong, ...]:
     """What is wrong with the mappers of a platform, whatever the tenant."""
     wrong = [key.wrong for key in keys if key.wrong]
+    mappers = platform.spec.tenant_tags.tag_mappers
     first: dict[str, int] = {}
     for index, key in enumerate(keys):
         other = first.setdefault(key.text.casefold(), index)
@@ -94,7 +96,7 @@ def wrong_keys(platform: AzurePlatform, keys: tuple[Key, ...]) -> tuple[TagWrong
             wrong.append(
                 TagWrong(
                     ("tenantTags", "tagMappers", index, "key"),
-                    f'It becomes the Azure tag "{_short(key.text)}", as tag mapper {other + 1} of the list does; Azure does not '
+                    f'It becomes the Azure tag "{_short(key.text)}", as the key "{_short(mappers[other].key)}" does; Azure does not '
                     "tell capitals from small letters.",
                     "Give one of them another key.",
                 )
@@ -184,18 +186,31 @@ def _key(wanted: str, path: tuple[str | int, ...]) -> Key:
     if len(text) > LONGEST_KEY:
         warnings.append(_cut(f'The name of the Azure tag "{_short(text)}"', len(text), LONGEST_KEY))
     text = text[:LONGEST_KEY]
+    refused = _key_refused(text)
+    return Key(text, tuple(warnings), TagWrong(path, *refused) if refused else None)
+
+
+def _key_refused(text: str) -> tuple[str, str] | None:
+    """Why Azure would not take a name that is short enough, and what to do. Other characters are the warnings' matter."""
+    if not text.strip():
+        return "The Azure tag would have an empty name.", "Write a key that is more than spaces."
+    if control := _CONTROL.search(text):
+        return (
+            f'The Azure tag "{_short(text)}" has the control character U+{ord(control.group()):04X} in its name.',
+            "Remove it from the key and from namespacePrefix.",
+        )
+    if text != text.strip():
+        return (
+            f'The Azure tag "{_short(text)}" begins or ends with a space.',
+            "Remove the space from the key or from namespacePrefix.",
+        )
     reserved = next((prefix for prefix in RESERVED if text.casefold().startswith(prefix)), None)
-    if not reserved:
-        return Key(text, tuple(warnings))
-    return Key(
-        text,
-        tuple(warnings),
-        TagWrong(
-            path,
+    if reserved:
+        return (
             f'The Azure tag "{_short(text)}" begins with "{reserved}", which Azure reserves for itself.',
             "Choose another key or namespacePrefix.",
-        ),
-    )
+        )
+    return None
 
 
 def _left_out(key: str, name: str) -> Warn:

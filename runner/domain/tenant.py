@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from runner.domain.document import Identifier, Metadata, Reference, Uuid, Value, wrong
+from runner.domain.document import Identifier, Metadata, Once, Reference, Uuid, Value, check_once
 
 EMAIL = r"^[^@\s]+@[^@\s]+$"
 LARGEST_NUMBER = 2**63 - 1  # what meshStack, SQLite and JSON readers can hold
@@ -127,26 +127,25 @@ class TenantSpec(Value):
     existing_groups: tuple[ExistingGroup, ...] = ()
     """Groups that exist already and are used instead of new ones."""
 
+    once: ClassVar = (
+        Once(
+            entries="users",
+            by="username",
+            message='The user "{}" is listed twice.',
+            hint="List each person once, with all roles.",
+            folded=True,
+        ),
+        Once(
+            entries="existing_groups",
+            by="project_role_ref.name",
+            message='The project role "{}" has two existing groups.',
+            hint="Name one group for each role.",
+        ),
+    )
+
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        names: set[str] = set()
-        for index, person in enumerate(self.users):
-            if person.username.casefold() in names:
-                raise wrong(
-                    f'The user "{person.username}" is listed twice.',
-                    field=f"users.{index}",
-                    hint="List each person once, with all roles.",
-                )
-            names.add(person.username.casefold())
-        roles: set[str] = set()
-        for index, group in enumerate(self.existing_groups):
-            if group.project_role_ref.name in roles:
-                raise wrong(
-                    f'The project role "{group.project_role_ref.name}" has two existing groups.',
-                    field=f"existingGroups.{index}",
-                    hint="Name one group for each role.",
-                )
-            roles.add(group.project_role_ref.name)
+        check_once(self)
         return self
 
 

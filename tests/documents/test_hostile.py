@@ -10,6 +10,7 @@ import yaml
 
 from runner import documents
 from runner.documents import DocumentErrors, syntax
+from tests.documents.golden import HERE
 from tests.documents.test_reading import HEAD, tenant
 
 MIB = 1024 * 1024
@@ -43,6 +44,8 @@ HOSTILE = {
     "many nodes": "a: [" + "[]," * (MIB // 3 - 5) + "]",
     "many documents": "---\n" * (MIB // 4),
     "many small documents": "---\na\n" * (MIB // 6),
+    "many wrong documents": "--- {kind: Tenant, spec: {a: 1}}\n" * 9_999,
+    "many documents of no kind": "--- {a: 1}\n" * 9_999,
     "many comments": "#  \t   \n" * (MIB // 8),
     "many wrong people": HEAD + "spec:\n  users:\n" + "  - {username: x, email: y, roles: 3}\n" * 7000,
     "many people twice": SPEC + "  users:\n" + "  - {username: x, roles: [a]}\n" * 9000,
@@ -82,6 +85,35 @@ def test_a_hostile_document_ends_in_an_error_within_two_seconds(tmp_path: Path, 
     assert caught.value.problems
     assert len(str(caught.value)) < 200_000
     assert all(len(problem.message) < 1000 for problem in caught.value.problems)
+
+
+def test_checking_a_file_ends_after_a_thousand_problems_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(HOSTILE["many wrong documents"])
+    with pytest.raises(DocumentErrors) as caught:
+        documents.read([tmp_path])
+    *listed, last = caught.value.problems
+    assert documents.MOST_PROBLEMS <= len(listed) < documents.MOST_PROBLEMS + 10
+    assert last.line == listed[-1].line + 1
+    assert last.message.startswith(f"There may be more: the file has {len(listed)} problems up to here")
+
+
+def test_nothing_is_said_to_be_missing_that_may_be_in_the_rest_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(tenant("one"))
+    (tmp_path / "x.yaml").write_text("--- {a: 1}\n" * 2_000 + (HERE / "base.yaml").read_text())
+    with pytest.raises(DocumentErrors) as caught:
+        documents.read([tmp_path])
+    assert {Path(problem.file).name for problem in caught.value.problems} == {"x.yaml"}
+
+
+def test_the_bound_is_for_each_file_and_good_documents_do_not_count(tmp_path: Path) -> None:
+    for file in ("a", "b"):
+        good = "".join("---\n" + tenant(f"{file}{n}", project=f"{file}{n}") for n in range(600))
+        wrong = "--- {apiVersion: landing-zone-runner/v1, kind: Nobody}\n" * 600
+        (tmp_path / f"{file}.yaml").write_text(good + wrong)
+    with pytest.raises(DocumentErrors) as caught:
+        documents.read([tmp_path], around=[HERE / "base.yaml"])
+    assert [problem.field for problem in caught.value.problems if problem.field == "kind"] == ["kind"] * 1200
+    assert not any("There may be more" in problem.message for problem in caught.value.problems)
 
 
 @pytest.mark.parametrize("name", ["bomb", "deep lists", "deep mappings", "deep blocks", "many nodes", "many anchors"])

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runner import documents
+from runner import documents, settings
 from runner.documents import DocumentErrors, Documents
 from runner.domain.configuration import Placed, compose
+from runner.domain.document import RUNNERS_OWN
 from runner.domain.landing_zone import LandingZone
 from runner.errors import InputError
 from tests.documents.golden import HERE
@@ -213,6 +214,82 @@ def test_what_is_missing_is_not_asked_for_twice_after_a_mistake(tmp_path: Path) 
         "azureRoleMappings",
     ]
     assert caught.value.warnings == ()
+
+
+@pytest.mark.parametrize("directory", ["states", "./states", "../states", "~/states", "C:/states"])
+def test_a_state_directory_that_depends_on_where_one_stands_is_refused(tmp_path: Path, directory: str) -> None:
+    text = TAGGED.replace("${projectNam}", "x").replace(
+        "tenantTags:", f"stateBackend: {{type: local, directory: {directory}}}\n  tenantTags:"
+    )
+    (problem,) = problems(tmp_path, text)
+    assert problem.field == "spec.stateBackend.directory"
+    assert "/var/lib/lzr/states" in problem.hint
+
+
+def test_the_prefix_of_the_runners_own_variables_is_that_of_its_settings() -> None:
+    assert RUNNERS_OWN == settings.PREFIX
+
+
+def grouped(*groups: str) -> str:
+    """A landing zone with these resource groups, each on a line of its own from the eighth on, and a tenant in it."""
+    zone = f"{ZONE}  azureManagementGroupId: m\n  resourceGroups:\n" + "".join(f"    - {group}\n" for group in groups)
+    return zone + "---\n" + tenant("t", project="p.").replace("corp-online", "z")
+
+
+def test_a_name_is_traced_to_its_pattern_as_it_is_written(tmp_path: Path) -> None:
+    """The first group is left out for its own mistakes; the second is still the second, and its pattern has a line."""
+    left_out = "{key: a, name: 'bad #{name}', location: West Europe}"
+    found = problems(tmp_path, grouped(left_out, "{key: b, name: 'rg-#{projectIdentifier}', location: westeurope}"))
+    assert [(p.line, p.field) for p in found] == [(8, "spec.resourceGroups[0].location"), (13, "metadata.name")]
+    assert found[1].hint.endswith(f"The name is made by spec.resourceGroups[1].name in {tmp_path}/tenants.yaml:9.")
+
+
+@pytest.mark.parametrize("left_out", ["{key: a, name: x, location: West Europe}", "{key: a, name: '', location: here}"])
+def test_names_that_are_alike_are_told_by_their_places_as_written(tmp_path: Path, left_out: str) -> None:
+    alike = [f"{{key: {key}, name: '#{{projectIdentifier}}x', location: westeurope}}" for key in "bc"]
+    found = problems(tmp_path, grouped(left_out, *alike))
+    assert [(p.line, p.field) for p in found][1:] == [(10, "spec.resourceGroups[2].name")]
+    assert "as spec.resourceGroups[1].name is" in found[1].message
+
+
+TAGGED = """apiVersion: landing-zone-runner/v1
+kind: AzurePlatform
+metadata: {name: tagged}
+spec:
+  entraTenant: corp.example
+  servicePrincipal: {auth: {type: managedIdentity}}
+  tenantTags: {tagMappers: [{key: project, valuePattern: "${projectNam}"}]}
+---
+apiVersion: landing-zone-runner/v1
+kind: LandingZone
+metadata: {name: z}
+spec: {platformRef: {name: tagged}, azureManagementGroupId: corp}
+---
+"""
+
+
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        ("  contactMail: x\n", True),  # something else is wrong with the tenant
+        ("  contactMail: x\n  projectTags: {projectNam: a}\n", False),
+        ("  projectTags: {projectNam: {a: b}}\n", False),  # what was left out may be the tag that is meant
+        ("  payment: {tags: {projectNam: a}}\n", False),
+    ],
+)
+@pytest.mark.parametrize("zone", ["z", "nowhere"])
+def test_a_variable_is_called_misspelt_only_where_all_tags_are_known(
+    tmp_path: Path, tags: str, told: bool, zone: str
+) -> None:
+    one = tenant("one", project="a").replace("corp-online", "z") + "---\n"
+    found = problems(tmp_path, TAGGED + one + tenant("two", tags, project="b").replace("corp-online", zone))
+    assert any("neither a variable nor a tag of any tenant" in p.message for p in found) is told
+
+
+def test_a_document_that_repeats_a_person_without_end_says_that_not_all_is_listed(tmp_path: Path) -> None:
+    found = problems(tmp_path, tenant("t", "  users:\n" + "    - {username: x, roles: [a]}\n" * 700))
+    assert len(found) == 501
+    assert "more than 500 mistakes; not all of them are listed" in found[0].message
 
 
 def test_entries_that_were_left_out_do_not_shift_the_places_of_others(tmp_path: Path) -> None:

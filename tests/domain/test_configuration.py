@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from runner.domain.configuration import Leaving, compose, unmapped_roles, wanted
+from runner.domain.platform import CLOUDS, PORTALS
 from tests.domain.documents import CONTRIBUTOR, OWNER, READER, SUBSCRIPTION, placed
 
 PERSON = {"username": "dev1", "roles": ["admin"]}
@@ -55,6 +58,45 @@ def test_a_role_may_have_several_definitions_and_a_condition() -> None:
     made = compose(placed(zone={"azureRoleMappings": [mapping]}))
     assert made.inputs["role_assignments"][f"admin/{OWNER}"]["condition"] == "@x"
     assert len(made.inputs["role_assignments"]) == 2
+
+
+def test_a_role_definition_listed_twice_is_refused_lest_one_condition_vanish() -> None:
+    mapping = {
+        "projectRoleRef": {"name": "admin"},
+        "azureGroupSuffix": "admin",
+        "azureRoleDefinitions": [
+            {"azureRoleDefinitionId": OWNER, "abacCondition": "@x"},
+            {"azureRoleDefinitionId": OWNER.upper()},
+        ],
+    }
+    with pytest.raises(ValidationError, match="listed twice in this mapping"):
+        placed(zone={"azureRoleMappings": [mapping]})
+
+
+@pytest.mark.parametrize(
+    ("cloud", "portal"),
+    [
+        (None, "https://portal.azure.com"),
+        ("public", "https://portal.azure.com"),
+        ("usgov", "https://portal.azure.us"),
+        ("china", "https://portal.azure.cn"),
+    ],
+)
+def test_guests_arrive_at_the_portal_of_the_cloud_unless_told_otherwise(cloud: str | None, portal: str) -> None:
+    platform: dict[str, Any] = {"cloud": cloud} if cloud else {}
+    for invited, expected in (({}, portal), ({"redirectUrl": "https://x.example"}, "https://x.example")):
+        invitation = placed(platform={**platform, "b2bUserInvitation": invited}).platform.spec.b2b_user_invitation
+        assert invitation is not None
+        assert invitation.redirect_url == expected
+
+
+def test_every_cloud_has_a_portal_and_one_given_by_addresses_has_to_be_told_its_own() -> None:
+    assert set(PORTALS) == set(CLOUDS)
+    addresses = {name: f"https://{name}.example" for name in ("authority", "resourceManager", "graph")}
+    with pytest.raises(ValidationError, match="redirectUrl is needed"):
+        placed(platform={"cloud": addresses, "b2bUserInvitation": {}})
+    told = {"redirectUrl": "https://x.example"}
+    assert placed(platform={"cloud": addresses, "b2bUserInvitation": told}).platform.spec.b2b_user_invitation
 
 
 def test_an_adopted_group_is_given_by_id_and_not_made() -> None:

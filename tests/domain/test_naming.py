@@ -266,11 +266,13 @@ def test_graph_refuses_these_as_group_names(name: str) -> None:
     assert naming.group_name_wrong(name) is not None
 
 
-@pytest.mark.parametrize("name", ["a", "rg-payments_dev.(1)", "x" * 90, "größe", ".a"])
+@pytest.mark.parametrize("name", ["a", "rg-payments_dev.(1)", "x" * 90, "größe", ".a", "東京-٣"])
 def test_azure_takes_these_as_resource_group_names(name: str) -> None:
     assert naming.resource_group_name_wrong(name) is None
 
 
-@pytest.mark.parametrize("name", ["", "x" * 91, "a.", "a b", "a/b", "a&b", "a\n", "a#b"])
+@pytest.mark.parametrize(
+    "name", ["", "x" * 91, "a.", "a b", "a/b", "a&b", "a\n", "a#b", "rg-½", "m²", "a①", "Ⅷ", "e\u0301", "𝒜", "a\u200db"]
+)
 def test_azure_refuses_these_as_resource_group_names(name: str) -> None:
     assert naming.resource_group_name_wrong(name) is not None

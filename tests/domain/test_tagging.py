@@ -155,10 +155,37 @@ def test_the_namespace_prefix_counts_for_reserved_prefixes_too() -> None:
     assert not tagged(("azure", "x"), prefix="lz_").wrong
 
 
+@pytest.mark.parametrize(
+    ("key", "prefix", "words"),
+    [
+        (" ", "", "would have an empty name"),
+        ("\u00a0", " ", "would have an empty name"),
+        ("a\tb", "", "control character U+0009"),
+        ("a\n", "", "control character U+000A"),
+        ("a", "\x85", "control character U+0085"),
+        ("a\u2028b", "", "control character U+2028"),
+        (" a", "", "begins or ends with a space"),
+        ("a ", "lz_", "begins or ends with a space"),
+        ("a", " lz_", "begins or ends with a space"),
+        ("k" * 511 + " b", "", "begins or ends with a space"),  # once it is cut
+    ],
+)
+def test_a_key_that_azure_refuses_later_is_wrong_now(key: str, prefix: str, words: str) -> None:
+    (wrong,) = tagged((key, "x"), prefix=prefix).wrong
+    assert wrong.path == ("tenantTags", "tagMappers", 0, "key")
+    assert words in wrong.what
+    assert wrong.hint.endswith(".")
+
+
+@pytest.mark.parametrize(("key", "prefix"), [("cost center", ""), (" a", "lz"), ("größe", ""), ("a", "lz ")])
+def test_spaces_within_a_key_are_fine(key: str, prefix: str) -> None:
+    assert tagged((key, "x"), prefix=prefix).wrong == ()
+
+
 def test_two_keys_that_become_one_are_wrong_at_the_second() -> None:
     (wrong,) = tagged(("a/b", "1"), ("c", "2"), ("A?B", "3")).wrong
     assert wrong.path == ("tenantTags", "tagMappers", 2, "key")
-    assert "tag mapper 1" in wrong.what
+    assert 'as the key "a/b" does' in wrong.what
 
 
 def test_two_keys_that_become_one_by_cutting_are_wrong_as_well() -> None:
@@ -191,10 +218,12 @@ def test_whatever_is_mapped_the_tags_are_ones_azure_takes_or_something_is_wrong(
     result = tagged(*((key, "${value}") for key in keys), prefix=prefix, projectTags={"value": [text]})
     for key, made in result.tags.items():
         assert 0 < len(key) <= 512
+        assert result.wrong or key == key.strip() != ""
         assert not set(key) & set("<>%&\\?/")
         assert key.startswith(prefix.replace("/", "_"))
         assert made == text[:256]
     folded = [key.casefold() for key in result.tags]
     acceptable = len(keys) <= 50 and len(set(folded)) == len(keys)
     acceptable = acceptable and not any(key.startswith(("microsoft", "azure", "windows")) for key in folded)
+    acceptable = acceptable and all(key and key == key.strip() for key in folded)
     assert acceptable == (not result.wrong)
