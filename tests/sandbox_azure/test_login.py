@@ -170,11 +170,31 @@ def test_a_certificate_that_is_not_registered_is_refused(
 
 
 def test_a_managed_identity_gets_its_token_as_in_app_service(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IDENTITY_ENDPOINT", sandbox.identity_url)
-    monkeypatch.setenv("IDENTITY_HEADER", "anything")
+    for name, value in sandbox.handle().identity_environment().items():
+        monkeypatch.setenv(name, value)
     with ManagedIdentityCredential() as credential:
         claims = _claims(credential.get_token("https://management.azure.com/.default").token)
     assert claims["oid"] == RUNNER_OBJECT
+
+
+def test_an_engine_with_a_managed_identity_is_sent_here_and_not_to_the_machines_own(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDENTITY_HEADER", "header-canary")
+    monkeypatch.setenv("IDENTITY_SERVER_THUMBPRINT", "of the machine")
+    made = engine_environment(
+        ServicePrincipal.model_validate({"auth": {"type": "managedIdentity"}}),
+        entra_tenant=WORKLOADS,
+        cloud=Cloud(authority=sandbox.url, resource_manager=sandbox.url, graph=sandbox.url),
+        network=Network(),
+        secret=str,
+        managed_identity=sandbox.handle().identity_environment(),
+    )
+    assert made.environment["ARM_USE_MSI"] == "true"
+    assert made.environment["ARM_MSI_ENDPOINT"] == made.environment["IDENTITY_ENDPOINT"] == sandbox.identity_url
+    assert "header-canary" not in made.environment.values()
+    assert "IDENTITY_SERVER_THUMBPRINT" not in made.environment
+    assert made.secrets == ()
 
 
 def test_a_managed_identity_gets_its_token_as_on_a_machine(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
