@@ -57,9 +57,13 @@ def engine_environment(
     network: Network,
     secret: Secret,
     subscription_id: str | None = None,
+    managed_identity: Mapping[str, str] | None = None,
 ) -> EngineIdentity:
-    """The engine's identity, cloud and way out."""
-    signing_in, hidden = _signing_in(principal, secret)
+    """The engine's identity, cloud and way out.
+
+    `managed_identity` holds the variables by which a managed identity is found, in place of the machine's own.
+    """
+    signing_in, hidden = _signing_in(principal, secret, managed_identity)
     variables = {
         "ARM_TENANT_ID": entra_tenant,
         "ARM_USE_CLI": "false",
@@ -92,7 +96,9 @@ def _addresses(cloud: Cloud) -> dict[str, str]:
     }
 
 
-def _signing_in(principal: ServicePrincipal, secret: Secret) -> tuple[dict[str, str], tuple[str, ...]]:
+def _signing_in(
+    principal: ServicePrincipal, secret: Secret, managed_identity: Mapping[str, str] | None
+) -> tuple[dict[str, str], tuple[str, ...]]:
     match principal.auth:
         case ClientCredential() as auth:
             value = secret(auth.credential)
@@ -103,6 +109,8 @@ def _signing_in(principal: ServicePrincipal, secret: Secret) -> tuple[dict[str, 
             return {"ARM_CLIENT_CERTIFICATE": bundle, "ARM_CLIENT_CERTIFICATE_PASSWORD": password}, (bundle, password)
         case WorkloadIdentity() as auth:
             return {"ARM_USE_OIDC": "true", "ARM_OIDC_TOKEN_FILE_PATH": token_file(auth)}, ()
+        case ManagedIdentity() if managed_identity is not None:
+            return {"ARM_USE_MSI": "true", **managed_identity}, ()
         case ManagedIdentity():
             around = {name: os.environ[name] for name in MANAGED_IDENTITY if os.environ.get(name)}
             hidden = tuple(around[name] for name in MANAGED_IDENTITY_SECRETS if name in around)

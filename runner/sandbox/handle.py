@@ -51,6 +51,19 @@ class SandboxHandle:
             "ARM_RESOURCE_MANAGER_AUDIENCE": f"{self.url}/",
             "ARM_DISABLE_INSTANCE_DISCOVERY": "true",
             "ARM_USE_CLI": "false",
+            **self.identity_environment(),
+        }
+
+    def identity_environment(self) -> dict[str, str]:
+        """Where a managed identity gets its tokens, as azapi (by azidentity), azuread and azure-identity are told.
+
+        azidentity and azure-identity take the two variables of App Service and never look at ARM_MSI_ENDPOINT; azuread
+        knows nothing else.
+        """
+        return {
+            "ARM_MSI_ENDPOINT": self.identity_url,
+            "IDENTITY_ENDPOINT": self.identity_url,
+            "IDENTITY_HEADER": "sandbox",  # no secret: the sandbox takes any value
         }
 
     def proxy_environment(self) -> dict[str, str]:

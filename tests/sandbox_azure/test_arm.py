@@ -42,7 +42,12 @@ def _assign(
         (f"{CHECKOUT}?api-version=soon", (400, "InvalidApiVersionParameter")),
         ("/subscriptions/00000000-0000-4000-8000-00000000dead?api-version=2022-12-01", (404, "SubscriptionNotFound")),
         (f"{MG}/Corp%20Online?api-version=2020-05-01", (404, "NotFound")),
+        (f"{CHECKOUT}/resourceGroups/none?api-version=2022-09-01", (404, "ResourceGroupNotFound")),
         (f"{CHECKOUT}/resourceGroups/none/resources?api-version=2021-04-01", (404, "ResourceGroupNotFound")),
+        (
+            f"{CHECKOUT}/providers/Microsoft.Authorization/roleAssignments/{OWNER}?api-version=2022-04-01",
+            (404, "RoleAssignmentNotFound"),
+        ),
         (f"{CHECKOUT}/nothing?api-version=2021-04-01", (404, "InvalidResourceType")),
     ],
 )
@@ -153,7 +158,7 @@ def test_a_resource_group_is_made_changed_and_deleted(azure: httpx.Client) -> No
     assert azure.get(path).json()["properties"]["provisioningState"] == "Deleting"
     assert azure.get(started.headers["location"]).status_code == 200
     assert azure.get(path).status_code == 404
-    assert _code(azure.delete(path)) == (404, "ResourceNotFound")
+    assert _code(azure.delete(path)) == (404, "ResourceGroupNotFound")
 
 
 def test_deleting_a_group_takes_what_is_in_it(azure: httpx.Client) -> None:
@@ -215,7 +220,9 @@ def test_any_resource_can_be_put_read_listed_and_deleted(azure: httpx.Client) ->
 def test_a_provider_that_is_not_registered_has_to_be(azure: httpx.Client) -> None:
     _group(azure)
     path = f"{CHECKOUT}/resourceGroups/rg-one/providers/Microsoft.Batch/batchAccounts/b?api-version=2023-05-01"
-    assert _code(azure.put(path, json={"location": "westeurope"})) == (409, "MissingSubscriptionRegistration")
+    refused = azure.put(path, json={"location": "westeurope"})
+    assert _code(refused) == (409, "MissingSubscriptionRegistration")
+    assert refused.json()["error"]["details"][0]["target"] == "Microsoft.Batch"
     provider = f"{CHECKOUT}/providers/Microsoft.Batch"
     assert azure.get(f"{provider}?api-version=2022-09-01").json()["registrationState"] == "NotRegistered"
     assert azure.post(f"{provider}/register?api-version=2022-09-01").json()["registrationState"] == "Registering"
@@ -264,6 +271,44 @@ def test_tags_are_the_same_wherever_they_are_read(azure: httpx.Client) -> None:
     of_group = f"{CHECKOUT}/resourceGroups/rg-one/providers/Microsoft.Resources/tags/default?api-version=2021-04-01"
     azure.patch(of_group, json={"operation": "Replace", "properties": {"tags": {"b": "2"}}})
     assert azure.get(f"{CHECKOUT}/resourceGroups/rg-one?api-version=2022-09-01").json()["tags"] == {"b": "2"}
+
+
+TAGS = f"{CHECKOUT}/providers/Microsoft.Resources/tags/default?api-version=2021-04-01"
+
+
+@pytest.mark.parametrize("operation", ["put", "Replace", "Merge"])
+def test_a_tag_in_another_case_is_the_same_tag_under_the_spelling_that_exists(
+    azure: httpx.Client, operation: str
+) -> None:
+    given = {"costCenter": "4711", "CostCenter": "4712", "createdBy": "central-it", "new": "1", "NEW": "2"}
+    if operation == "put":
+        answer = azure.put(TAGS, json={"properties": {"tags": given}})
+    else:
+        answer = azure.patch(TAGS, json={"operation": operation, "properties": {"tags": given}})
+    expected = {"costCenter": "4712", "createdBy": "central-it", "new": "2"}
+    assert answer.json()["properties"]["tags"] == expected
+    assert azure.get(TAGS).json()["properties"]["tags"] == expected
+
+
+def test_a_tag_is_deleted_under_any_spelling(azure: httpx.Client) -> None:
+    kept = azure.patch(TAGS, json={"operation": "Delete", "properties": {"tags": {"CostCenter": ""}}})
+    assert kept.json()["properties"]["tags"] == {"createdBy": "central-it"}
+
+
+def test_tags_of_a_group_and_of_a_resource_keep_their_spelling_too(azure: httpx.Client) -> None:
+    made = _group(azure, tags={"owner": "ada", "OWNER": "bo"})
+    assert made.json()["tags"] == {"owner": "bo"}
+    assert _group(azure, tags={"Owner": "cy"}).json()["tags"] == {"owner": "cy"}
+    group = f"{CHECKOUT}/resourceGroups/rg-one"
+    patched = azure.patch(f"{group}?api-version=2022-09-01", json={"tags": {"OWNER": "di"}})
+    assert patched.json()["tags"] == {"owner": "di"}
+    account = f"{group}/providers/Microsoft.Storage/storageAccounts/one?api-version=2023-01-01"
+    spelled = [
+        azure.put(account, json={"location": "westeurope", "tags": {name: ""}}).json()["tags"]
+        for name in ("owner", "Owner")
+    ]
+    assert spelled == [{"owner": ""}, {"owner": ""}]
+    assert azure.patch(account, json={"tags": {"OWNER": "x"}}).json()["tags"] == {"owner": "x"}
 
 
 def test_a_tag_is_deleted_by_name_or_by_name_and_value(azure: httpx.Client) -> None:

@@ -26,6 +26,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from runner.azure.engine_identity import engine_environment
+from runner.azure.network import Network
+from runner.domain.document import ServicePrincipal
+from runner.domain.platform import CLOUDS, Cloud
 from runner.sandbox.azure.seed import DEFAULT
 from runner.sandbox.azure.server import Sandbox
 from tests.sandbox_azure.conftest import AUDITOR, CORP, HOOKS, RUNNER, RUNNER_OBJECT, WORKLOADS, bearer, token
@@ -39,9 +43,11 @@ def _claims(found: str) -> dict[str, Any]:
     return jwt.decode(found, options={"verify_signature": False})
 
 
-def _assertion(**changes: Any) -> str:
+def _assertion(*, header: dict[str, Any] | None = None, **changes: Any) -> str:
     claims = {"iss": ISSUER, "sub": SUBJECT, "aud": "api://AzureADTokenExchange", "exp": int(time.time()) + 600}
-    return jwt.encode(claims | changes, "a key that the sandbox has never seen before", algorithm="HS256")
+    return jwt.encode(
+        claims | changes, "a key that the sandbox has never seen before", algorithm="HS256", headers=header
+    )
 
 
 @pytest.fixture
@@ -97,6 +103,28 @@ def test_a_workload_identity_exchanges_its_assertion(way: str, request: pytest.F
         assert _claims(credential.get_token("https://management.azure.com/.default").token)["oid"] == RUNNER_OBJECT
 
 
+def _exchange(client: httpx.Client, assertion: str) -> httpx.Response:
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": RUNNER,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": assertion,
+        "scope": "https://management.azure.com/.default",
+    }
+    return client.post(f"/{WORKLOADS}/oauth2/v2.0/token", data=form)
+
+
+@pytest.mark.parametrize("name", ["x5t", "x5t#S256"])
+def test_a_federated_assertion_may_name_its_issuers_certificate(anonymous: httpx.Client, name: str) -> None:
+    assert _exchange(anonymous, _assertion(header={name: "of-the-issuer"})).status_code == 200
+
+
+@pytest.mark.parametrize("issuer", [RUNNER, RUNNER.upper()])
+def test_an_assertion_of_the_application_itself_needs_its_certificate(anonymous: httpx.Client, issuer: str) -> None:
+    answer = _exchange(anonymous, _assertion(iss=issuer, sub=issuer))
+    assert (answer.status_code, answer.json()["error_codes"]) == (401, [700027])
+
+
 @pytest.fixture
 def certified(directory: Path, tmp_path: Path) -> Iterator[tuple[Sandbox, bytes]]:
     """A sandbox whose runner application has a certificate registered, and that certificate with its key."""
@@ -142,11 +170,31 @@ def test_a_certificate_that_is_not_registered_is_refused(
 
 
 def test_a_managed_identity_gets_its_token_as_in_app_service(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IDENTITY_ENDPOINT", sandbox.identity_url)
-    monkeypatch.setenv("IDENTITY_HEADER", "anything")
+    for name, value in sandbox.handle().identity_environment().items():
+        monkeypatch.setenv(name, value)
     with ManagedIdentityCredential() as credential:
         claims = _claims(credential.get_token("https://management.azure.com/.default").token)
     assert claims["oid"] == RUNNER_OBJECT
+
+
+def test_an_engine_with_a_managed_identity_is_sent_here_and_not_to_the_machines_own(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDENTITY_HEADER", "header-canary")
+    monkeypatch.setenv("IDENTITY_SERVER_THUMBPRINT", "of the machine")
+    made = engine_environment(
+        ServicePrincipal.model_validate({"auth": {"type": "managedIdentity"}}),
+        entra_tenant=WORKLOADS,
+        cloud=Cloud(authority=sandbox.url, resource_manager=sandbox.url, graph=sandbox.url),
+        network=Network(),
+        secret=str,
+        managed_identity=sandbox.handle().identity_environment(),
+    )
+    assert made.environment["ARM_USE_MSI"] == "true"
+    assert made.environment["ARM_MSI_ENDPOINT"] == made.environment["IDENTITY_ENDPOINT"] == sandbox.identity_url
+    assert "header-canary" not in made.environment.values()
+    assert "IDENTITY_SERVER_THUMBPRINT" not in made.environment
+    assert made.secrets == ()
 
 
 def test_a_managed_identity_gets_its_token_as_on_a_machine(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,6 +290,18 @@ def test_the_metadata_document_points_here(anonymous: httpx.Client, sandbox: San
     assert found["resourceManager"] == f"{sandbox.url}/"
     assert found["microsoftGraphResourceId"] == f"{sandbox.url}/"
     assert found["authentication"]["loginEndpoint"] == sandbox.url
+
+
+@pytest.mark.parametrize("cloud", ["public", "usgov", "china"])
+def test_the_metadata_document_of_a_cloud_names_that_clouds_addresses(
+    sandbox: Sandbox, trust: ssl.SSLContext, cloud: str
+) -> None:
+    addresses = CLOUDS[cloud]
+    url = f"{addresses.resource_manager}/metadata/endpoints?api-version=2022-09-01"
+    found = httpx.get(url, verify=trust, proxy=sandbox.proxy_url).json()
+    assert found["authentication"]["loginEndpoint"] == addresses.authority
+    assert found["microsoftGraphResourceId"] == f"{addresses.graph}/"
+    assert found["resourceManager"] == f"{addresses.resource_manager}/"
 
 
 @pytest.mark.parametrize("path", ["/subscriptions?api-version=2022-12-01", "/v1.0/users"])

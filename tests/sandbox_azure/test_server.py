@@ -18,7 +18,7 @@ import pytest
 
 from runner.errors import InputError
 from runner.sandbox import certificates
-from runner.sandbox.azure.hosts import CERTIFIED
+from runner.sandbox.azure.hosts import CERTIFIED, LOOPBACK
 from runner.sandbox.azure.server import Sandbox
 from runner.sandbox.handle import read_handle, write_handle
 from tests.sandbox_azure.conftest import CHECKOUT, bearer, token
@@ -110,6 +110,17 @@ def test_the_proxy_carries_azures_names_and_nothing_else(sandbox: Sandbox, trust
             with pytest.raises(httpx.ProxyError, match="403"):
                 client.get(url)
         assert client.get("http://management.azure.com/").status_code == 403
+
+
+def test_the_proxy_carries_the_sandboxs_own_address_by_each_of_its_names(
+    sandbox: Sandbox, trust: ssl.SSLContext
+) -> None:
+    port = sandbox.host.split(":")[1]
+    with httpx.Client(proxy=sandbox.proxy_url, verify=trust) as client:
+        for name in LOOPBACK:
+            assert client.get(f"https://{name}:{port}/metadata/endpoints").status_code == 200
+            with pytest.raises(httpx.ProxyError, match="403"):
+                client.get(f"https://{name}:{int(port) - 1}/metadata/endpoints")
 
 
 def test_its_own_address_is_not_reached_by_azures_names(sandbox: Sandbox, trust: ssl.SSLContext) -> None:

@@ -83,6 +83,11 @@ class Workspace:
             if entry["change"]["actions"] != ["no-op"]
         }
 
+    def drift(self) -> dict[str, Any]:
+        """Return address and change of everything that the last plan found to be different from the state."""
+        shown = json.loads(self.run("show", "-json", "tfplan").output)
+        return {entry["address"]: entry["change"] for entry in shown.get("resource_drift", ())}
+
     def actions(self) -> dict[str, list[str]]:
         return {address: change["actions"] for address, change in self.changes().items()}
 

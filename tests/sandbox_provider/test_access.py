@@ -17,7 +17,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
-from runner.sandbox.provider.access import Identity, Settings, is_loopback, origin, sandbox_origin
+from runner.sandbox.provider.access import (
+    Identity,
+    Settings,
+    identity_for_azapi,
+    identity_for_azuread,
+    is_loopback,
+    origin,
+    sandbox_origin,
+)
 from runner.sandbox.provider.contract import Failed
 from runner.sandbox.provider.rest import Rest
 from tests.sandbox_provider.double import CALLER, Azure, Store
@@ -118,9 +126,10 @@ def identity(azure: Azure) -> Iterator[Callable[..., Identity]]:
     host, port = origin(azure.url)
     rest = Rest(host, port, str(azure.ca_file), Event(), user_agent="test")
 
-    def configured(**environment: str) -> Identity:
+    def configured(provider: str = "azuread", **environment: str) -> Identity:
         known = {"ARM_TENANT_ID": "tenant", "ARM_CLIENT_ID": "client"}
-        return Identity(Settings({}, known | environment), azure.url, rest)
+        machine = {"azapi": identity_for_azapi, "azuread": identity_for_azuread}[provider]
+        return Identity(Settings({}, known | environment), azure.url, rest, machine)
 
     yield configured
     rest.close()
@@ -143,7 +152,8 @@ def test_a_token_that_is_about_to_end_is_renewed(azure: Azure, identity: Callabl
 
 def test_an_argument_of_the_block_wins_over_the_environment(azure: Azure, identity: Callable[..., Identity]) -> None:
     who = identity(ARM_CLIENT_SECRET="environment")
-    Identity(Settings({"client_secret": "block"}, who.settings.environment), azure.url, who.rest).token("scope")
+    block = Settings({"client_secret": "block"}, who.settings.environment)
+    Identity(block, azure.url, who.rest, who.machine).token("scope")
     assert azure.token_requests[0]["client_secret"] == "block"
 
 
@@ -194,7 +204,7 @@ class _ManagedIdentity(BaseHTTPRequestHandler):
     asked: list[str]
 
     def do_GET(self) -> None:
-        self.asked.append(f"{self.path} {self.headers['Metadata']}")
+        self.asked.append(f"{self.path} {self.headers['Metadata']} {self.headers['X-IDENTITY-HEADER']}")
         body = json.dumps({"access_token": "from-msi", "expires_in": "100"}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -205,21 +215,59 @@ class _ManagedIdentity(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_managed_identity_is_asked_on_loopback_only(azure: Azure, identity: Callable[..., Identity]) -> None:
-    handler = type("Handler", (_ManagedIdentity,), {"asked": []})
-    server = HTTPServer(("127.0.0.1", 0), handler)
+@pytest.fixture
+def machine() -> Iterator[tuple[str, list[str]]]:
+    """Where a machine's identity is asked for, and what it was asked."""
+    asked: list[str] = []
+    server = HTTPServer(("127.0.0.1", 0), type("Handler", (_ManagedIdentity,), {"asked": asked}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    try:
-        endpoint = f"http://127.0.0.1:{server.server_address[1]}/token"
-        assert identity(ARM_USE_MSI="true", ARM_MSI_ENDPOINT=endpoint).token("https://arm/.default") == "from-msi"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-    assert handler.asked == ["/token?api-version=2018-02-01&resource=https%3A%2F%2Farm&client_id=client true"]  # type: ignore[attr-defined]
+    yield f"http://127.0.0.1:{server.server_address[1]}/token", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+MACHINE = {"ARM_USE_MSI": "true", "IDENTITY_HEADER": "proof"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "variable", "version", "headers"),
+    [
+        ("azuread", "ARM_MSI_ENDPOINT", "2018-02-01", "true None"),
+        ("azapi", "IDENTITY_ENDPOINT", "2019-08-01", "None proof"),  # as azidentity in App Service
+    ],
+)
+def test_each_provider_asks_for_a_managed_identity_in_its_own_way(
+    identity: Callable[..., Identity],
+    machine: tuple[str, list[str]],
+    provider: str,
+    variable: str,
+    version: str,
+    headers: str,
+) -> None:
+    endpoint, asked = machine
+    elsewhere = dict.fromkeys(("ARM_MSI_ENDPOINT", "IDENTITY_ENDPOINT"), "http://127.0.0.1:1/token")
+    who = identity(provider, **MACHINE | elsewhere | {variable: endpoint})
+    assert who.token("https://arm/.default") == "from-msi"
+    assert asked == [f"/token?api-version={version}&resource=https%3A%2F%2Farm&client_id=client {headers}"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "environment"),
+    [
+        ("azuread", {"ARM_MSI_ENDPOINT": "http://169.254.169.254/token"}),
+        ("azuread", {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/token"}),
+        ("azapi", {"IDENTITY_ENDPOINT": "http://169.254.169.254/token"}),
+        ("azapi", {"ARM_MSI_ENDPOINT": "http://127.0.0.1:1/token"}),
+        ("azapi", {"IDENTITY_ENDPOINT": "http://127.0.0.1:1/token", "IDENTITY_HEADER": ""}),
+    ],
+)
+def test_a_managed_identity_is_asked_on_loopback_only(
+    identity: Callable[..., Identity], provider: str, environment: dict[str, str]
+) -> None:
     with pytest.raises(Failed, match="refuses this address"):
-        identity(ARM_USE_MSI="true", ARM_MSI_ENDPOINT="http://169.254.169.254/token").token("scope")
+        identity(provider, **MACHINE | environment).token("scope")
 
 
 def test_a_refused_secret_is_not_quoted(azure: Azure, identity: Callable[..., Identity]) -> None:

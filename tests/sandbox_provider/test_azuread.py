@@ -177,6 +177,38 @@ def test_leaving_out_what_was_empty_is_no_change(terraform: Workspace, directory
     assert terraform.plan().code == 0
 
 
+NEVER_ASKED_FOR = ("administrative_unit_ids", "behaviors", "provisioning_options", "types")
+
+
+@pytest.mark.parametrize("kind", ["azuread_group", "azuread_group_without_members"])
+def test_lists_that_were_not_asked_for_are_null_when_applied_and_empty_when_refreshed(
+    terraform: Workspace, directory: Directory, kind: str
+) -> None:
+    terraform.write(f'resource "{kind}" "g" {{\n display_name = "g"\n security_enabled = true\n}}')
+    assert terraform.apply().code == 0
+    assert {name: terraform.state(f"{kind}.g")[name] for name in NEVER_ASKED_FOR} == dict.fromkeys(NEVER_ASKED_FOR)
+    assert terraform.plan().code == 0
+    (drift,) = terraform.drift().values()
+    assert {name for name in drift["after"] if drift["before"][name] != drift["after"][name]} == set(NEVER_ASKED_FOR)
+    assert [drift["after"][name] for name in NEVER_ASKED_FOR] == [[], [], [], []]
+    assert terraform.run("apply", "-refresh-only", "-auto-approve").code == 0
+    assert terraform.plan().code == 0
+    assert terraform.drift() == {}
+
+
+def test_a_group_that_vanishes_after_the_plan_to_delete_it_is_an_error(
+    terraform: Workspace, directory: Directory
+) -> None:
+    terraform.write(GROUP)
+    assert terraform.apply().code == 0
+    assert terraform.plan("-destroy").code == 2
+    del directory.objects[terraform.state("azuread_group.g")["object_id"]]
+    ran = terraform.run("apply", "-input=false", "tfplan")
+    assert ran.code == 1
+    assert "group was not found" in ran.text
+    assert terraform.addresses() == ["azuread_group.g"]
+
+
 def test_a_group_that_graph_shows_late_is_waited_for(terraform: Workspace, directory: Directory) -> None:
     directory.hidden = 3
     terraform.write(GROUP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,14 +86,34 @@ def test_an_interrupt_of_the_terminal_is_the_engines_business(mirror: Path) -> N
     process.communicate()
 
 
-def test_a_socket_path_that_is_too_long_is_avoided(mirror: Path, tmp_path: Path) -> None:
-    deep = tmp_path / ("d" * 100)
-    deep.mkdir()
-    process = start(mirror, TMPDIR=str(deep))
+LONGEST = (103 if sys.platform == "darwin" else 107) - len("/plugin0123456789")
+"""Of a TMPDIR in which a real provider, on go-plugin, can make its socket."""
+
+
+def directory_of(length: int) -> Path:
+    path = Path(f"/tmp/lzr-test-{os.getpid()}-".ljust(length, "d"))
+    path.mkdir()
+    return path
+
+
+def test_a_provider_starts_in_every_directory_in_which_a_real_one_starts(mirror: Path) -> None:
+    directory = directory_of(LONGEST)
+    process = start(mirror, TMPDIR=str(directory))
     assert process.stdout is not None
-    assert process.stdout.readline().split("|")[3].startswith("/tmp/lzr-provider-")
+    assert process.stdout.readline().split("|")[3].startswith(f"{directory}/plugin")
     process.terminate()
     process.communicate()
+    directory.rmdir()  # and it leaves nothing behind
+
+
+def test_a_provider_does_not_start_where_its_sockets_path_is_too_long(mirror: Path) -> None:
+    directory = directory_of(LONGEST + 1)
+    output, errors = start(mirror, TMPDIR=str(directory)).communicate(timeout=10)
+    directory.rmdir()
+    assert output == ""
+    assert f"cannot listen on {directory}/plugin" in errors
+    assert "Set TMPDIR" in errors
+    assert "Traceback" not in errors
 
 
 def test_started_by_hand_it_says_what_it_is(mirror: Path) -> None:

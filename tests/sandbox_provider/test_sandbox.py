@@ -107,6 +107,13 @@ def test_a_slow_throttled_and_forgetful_azure_makes_no_difference(tenant: Worksp
     assert tenant.plan().code == 0
 
 
+def test_a_managed_identity_makes_a_tenant_as_well(tenant: Workspace, sandbox: Sandbox) -> None:
+    tenant.environment |= {"ARM_CLIENT_SECRET": "", "ARM_USE_MSI": "true"}
+    tenant.write(CONFIGURATION)
+    ran = tenant.apply()
+    assert ran.code == 0, ran.output
+
+
 def test_a_wrong_secret_is_a_diagnostic_that_does_not_quote_it(tenant: Workspace) -> None:
     tenant.environment["ARM_CLIENT_SECRET"] = "not-the-secret"
     tenant.write(CONFIGURATION)

@@ -7,8 +7,9 @@ endpoint on another authority. How an application proves itself is known by `pro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
+from runner.domain.platform import CLOUDS
 from runner.sandbox.azure.directory import Application, Directory
 from runner.sandbox.azure.hosts import LOGIN, LOOPBACK, name_of
 from runner.sandbox.azure.proof import prove
@@ -78,12 +79,7 @@ def managed_identity(world: World, tokens: Tokens, call: Call) -> Answer:
 
 def _endpoints(call: Call) -> Json:
     """The metadata document, in the form that azuread and azurerm read."""
-    loopback = name_of(call.host) in LOOPBACK
-    login, arm, graph = (
-        (call.origin,) * 3
-        if loopback
-        else ("https://login.microsoftonline.com", call.origin, "https://graph.microsoft.com")
-    )
+    login, arm, graph = _addresses(call)
     return {
         "name": "AzureSandbox",
         "portal": arm,
@@ -110,6 +106,16 @@ def _endpoints(call: Call) -> Json:
             "mhsmDns": "mhsm.sandbox.local",
         },
     }
+
+
+def _addresses(call: Call) -> tuple[str, str, str]:
+    """Authority, Resource Manager and Graph: of the cloud whose Resource Manager was asked; on loopback all are one."""
+    name = name_of(call.host)
+    if name in LOOPBACK:
+        return call.origin, call.origin, call.origin
+    asked = (cloud for cloud in CLOUDS.values() if urlsplit(cloud.resource_manager).hostname == name)
+    cloud = next(asked, CLOUDS["public"])
+    return cloud.authority, call.origin, cloud.graph
 
 
 def _instance(call: Call) -> Answer:

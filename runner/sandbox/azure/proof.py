@@ -52,7 +52,9 @@ def prove(app: Application, form: Mapping[str, str], call: Call, *, now: datetim
 def _prove_by_assertion(app: Application, assertion: str, call: Call, *, now: datetime) -> None:
     """A certificate's assertion is signed by a registered certificate; a federated one names a registered issuer and subject.
 
-    The signature of a federated assertion is not checked: its issuer is not part of the sandbox.
+    Only the issuer tells them apart: a certificate's is the application itself, while the header of either may name a
+    certificate (GitHub's and Entra's tokens carry `x5t`). The signature of a federated assertion is not checked: its
+    issuer is not part of the sandbox.
     """
     try:
         header = jwt.get_unverified_header(assertion)
@@ -63,7 +65,7 @@ def _prove_by_assertion(app: Application, assertion: str, call: Call, *, now: da
         raise Rejection(
             401, "invalid_client", "Client assertion is not within its valid time range.", more={"number": 700024}
         )
-    if claims.get("iss") == app.client_id or "x5t" in header or "x5t#S256" in header:
+    if str(claims.get("iss", "")).lower() == app.client_id.lower():
         if not any(_signed_by(assertion, header, certificate) for certificate in app.certificates) or not _meant_for(
             claims, call
         ):

@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Self
 
-from runner.sandbox.azure.hosts import stands_for_azure
+from runner.sandbox.azure.hosts import LOOPBACK, stands_for_azure
 
 LONGEST_HEAD = 16_384
 REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -40,6 +40,10 @@ class Proxy:
                 client.cancel()
             await asyncio.wait(self._clients)
 
+    def _leads_to_the_sandbox(self, host: str, port: int) -> bool:
+        """By any name of its own address, or by one of Azure's."""
+        return (host in LOOPBACK and port == self._to[1]) or (port == 443 and stands_for_azure(host))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = asyncio.ensure_future(self._carry(reader, writer))
         self._clients.add(client)
@@ -50,7 +54,7 @@ class Proxy:
         async with _closing(writer):
             try:
                 target = await _asked(reader)
-                if target is None or not (target == self._to or (target[1] == 443 and stands_for_azure(target[0]))):
+                if target is None or not self._leads_to_the_sandbox(*target):
                     writer.write(REFUSED)
                     await writer.drain()
                     return

@@ -30,7 +30,7 @@ def _head_group(session: Session, call: Call, _: Ids) -> Answer:
 def _group(session: Session, call: Call) -> Json:
     group = session.estate.resource_groups.get(call.path.lower())
     if group is None:
-        raise Rejection(404, "ResourceNotFound", f"The Resource '{call.path}' was not found.")
+        raise Rejection(404, "ResourceGroupNotFound", f"Resource group '{call.segments[-1]}' could not be found.")
     return group
 
 
@@ -53,7 +53,7 @@ def _put_group(session: Session, call: Call, ids: Ids) -> Answer:
         )
     group: Json = {
         "location": location,
-        **({"tags": checked(wanted["tags"])} if wanted.get("tags") is not None else {}),
+        **({"tags": checked(wanted["tags"], known=_tag_names(held))} if wanted.get("tags") is not None else {}),
         **({"managedBy": wanted["managedBy"]} if wanted.get("managedBy") else {}),
         "properties": {"provisioningState": "Succeeded"},
         "id": held["id"] if held else f"/subscriptions/{ids['subscription'].lower()}/resourceGroups/{ids['group']}",
@@ -68,7 +68,7 @@ def _patch_group(session: Session, call: Call, _: Ids) -> Answer:
     group = _group(session, call)
     wanted = call.json()
     if wanted.get("tags") is not None:
-        group["tags"] = checked(wanted["tags"])
+        group["tags"] = checked(wanted["tags"], known=_tag_names(group))
     return Answer(200, group)
 
 
@@ -187,7 +187,7 @@ def _put_resource(session: Session, call: Call, ids: Ids) -> Answer:
     if wanted.get("location"):
         wanted["location"] = _location(session, wanted["location"], code="LocationNotAvailableForResourceType")
     if wanted.get("tags") is not None:
-        wanted["tags"] = checked(wanted["tags"])
+        wanted["tags"] = checked(wanted["tags"], known=_tag_names(held))
     resource = wanted | {
         "properties": _properties(wanted) | {"provisioningState": "Succeeded"},
         "id": held["id"] if held else call.path,
@@ -234,7 +234,7 @@ def _patch_resource(session: Session, call: Call, ids: Ids) -> Answer:
         raise Rejection(404, "ResourceNotFound", f"The Resource '{call.path}' was not found.")
     wanted = call.json()
     if wanted.get("tags") is not None:
-        resource["tags"] = checked(wanted["tags"])
+        resource["tags"] = checked(wanted["tags"], known=_tag_names(resource))
     resource["properties"] = resource.get("properties", {}) | _properties(wanted)
     return Answer(200, resource)
 
@@ -261,6 +261,11 @@ def _names(call: Call, ids: Ids) -> list[str]:
             405, "MethodNotAllowed", f"The method '{call.method}' is not allowed on the collection '{call.path}'."
         )
     return names
+
+
+def _tag_names(held: Json | None) -> list[str]:
+    """The names of its tags, as they are spelled."""
+    return list((held or {}).get("tags") or ())
 
 
 def _properties(wanted: Json) -> Json:

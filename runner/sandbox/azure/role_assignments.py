@@ -15,10 +15,10 @@ TYPE = "Microsoft.Authorization/roleAssignments"
 DEFINITION = "Microsoft.Authorization/roleDefinitions"
 
 
-def _get(session: Session, call: Call, _: Ids) -> Answer:
+def _get(session: Session, call: Call, ids: Ids) -> Answer:
     assignment = session.estate.role_assignments.get(call.path.lower())
     if assignment is None:
-        raise Rejection(404, "ResourceNotFound", f"The Resource '{call.path}' was not found.")
+        raise Rejection(404, "RoleAssignmentNotFound", f"The role assignment '{ids['name']}' is not found.")
     return Answer(200, assignment)
 
 

@@ -132,12 +132,13 @@ def must_be_registered(session: Session, scope: str, namespace: str) -> None:
         "Registered",
         "Registering",
     ):
-        raise Rejection(
-            409,
-            "MissingSubscriptionRegistration",
+        code = "MissingSubscriptionRegistration"
+        message = (
             f"The subscription is not registered to use namespace '{namespace}'. See https://aka.ms/rps-not-found for how to register "
-            "subscriptions.",
+            "subscriptions."
         )
+        # an older azcore, which registers by itself, takes the namespace from the first detail and fails where there is none
+        raise Rejection(409, code, message, more={"details": [{"code": code, "target": namespace, "message": message}]})
 
 
 def must_be_enabled(session: Session, scope: str) -> None:

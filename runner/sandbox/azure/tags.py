@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from runner.sandbox.azure.estate import Subscription
@@ -19,8 +20,8 @@ FORBIDDEN = frozenset("<>%&\\?/")
 RESERVED = ("azure", "microsoft", "windows")
 
 
-def checked(given: Any) -> dict[str, str]:
-    """Return tags that Azure takes; a 400 for others."""
+def checked(given: Any, *, known: Iterable[str]) -> dict[str, str]:
+    """Return tags as Azure takes them, under the `known` spellings of their names; a 400 for tags that it does not take."""
     if given is None:
         return {}
     if not isinstance(given, dict) or not all(isinstance(value, str | None) for value in given.values()):
@@ -46,7 +47,20 @@ def checked(given: Any) -> dict[str, str]:
             raise Rejection(
                 400, "InvalidTagNamePrefix", f"The tag name '{name}' starts with a prefix that is reserved."
             )
-    return {name: value or "" for name, value in given.items()}
+    return _folded({name: value or "" for name, value in given.items()}, known)
+
+
+def _folded(given: dict[str, str], known: Iterable[str]) -> dict[str, str]:
+    """One pair for a name, in whatever cases it was given: the spelling that was there first, the value that came last.
+
+    Azure stores `{"key": …, "KEY": …}` as one pair (https://github.com/MicrosoftDocs/azure-docs/issues/57888). Which of
+    two values wins is not documented.
+    """
+    spellings = {name.lower(): name for name in known}
+    folded: dict[str, str] = {}
+    for name, value in given.items():
+        folded[spellings.setdefault(name.lower(), name)] = value
+    return folded
 
 
 def _get(session: Session, call: Call, ids: Ids) -> Answer:
@@ -54,7 +68,7 @@ def _get(session: Session, call: Call, ids: Ids) -> Answer:
 
 
 def _put(session: Session, call: Call, ids: Ids) -> Answer:
-    return _write(session, ids["scope"], checked(_given(call)))
+    return _write(session, ids["scope"], _given(call))
 
 
 def _patch(session: Session, call: Call, ids: Ids) -> Answer:
@@ -76,7 +90,7 @@ def _patch(session: Session, call: Call, ids: Ids) -> Answer:
                 "InvalidTagPatchOperation",
                 f"The tags operation '{operation}' is not one of Merge, Replace, Delete.",
             )
-    return _write(session, ids["scope"], checked(tags))
+    return _write(session, ids["scope"], tags)
 
 
 def _delete(session: Session, _: Call, ids: Ids) -> Answer:
@@ -97,7 +111,8 @@ def _known(tags: dict[str, str], name: str) -> str:
     return next((known for known in tags if known.lower() == name.lower()), name)
 
 
-def _write(session: Session, scope: str, tags: dict[str, str]) -> Answer:
+def _write(session: Session, scope: str, wanted: dict[str, str]) -> Answer:
+    tags = checked(wanted, known=_tags_of(session, scope))
     held = _holder(session, scope)
     if isinstance(held, Subscription):
         held.tags = tags

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from threading import Lock
@@ -114,6 +114,32 @@ def certificate_authority(environment: Mapping[str, str]) -> str:
     return path
 
 
+@dataclass(frozen=True)
+class MachineIdentity:
+    """Where a provider asks for the token of a managed identity, and how."""
+
+    variable: str
+    endpoint: str
+    version: str
+    headers: Mapping[str, str]
+
+
+def identity_for_azuread(settings: Settings) -> MachineIdentity:
+    """The endpoint that is configured, asked as on a virtual machine."""
+    endpoint = settings.text("msi_endpoint", "ARM_MSI_ENDPOINT")
+    return MachineIdentity("ARM_MSI_ENDPOINT", endpoint, "2018-02-01", {"Metadata": "true"})
+
+
+def identity_for_azapi(settings: Settings) -> MachineIdentity:
+    """The endpoint of App Service, as azidentity finds it: with both of its variables, and never by ARM_MSI_ENDPOINT.
+
+    Without them azidentity would ask a virtual machine's own address, which is not on loopback.
+    """
+    endpoint, header = (settings.environment.get(name, "") for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"))
+    endpoint = endpoint if header else ""
+    return MachineIdentity("IDENTITY_ENDPOINT", endpoint, "2019-08-01", {"X-IDENTITY-HEADER": header})
+
+
 @dataclass
 class Identity:
     """Who the provider is: exchanges the configured credential for tokens, one per scope, and keeps them until they end."""
@@ -121,6 +147,7 @@ class Identity:
     settings: Settings
     authority: str
     rest: Rest
+    machine: Callable[[Settings], MachineIdentity]
     tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
@@ -193,17 +220,17 @@ class Identity:
         return _content(self.settings.text("oidc_token_file_path", "ARM_OIDC_TOKEN_FILE_PATH"), "oidc_token_file_path")
 
     def _from_managed_identity(self, scope: str) -> dict[str, Any]:
-        endpoint = self.settings.text("msi_endpoint", "ARM_MSI_ENDPOINT")
-        if not endpoint or not is_loopback(where(endpoint)[1] or ""):
+        machine = self.machine(self.settings)
+        if not is_loopback(where(machine.endpoint)[1] or ""):
             raise Failed(
                 "The stand-in provider refuses this address",
-                f"ARM_MSI_ENDPOINT is {endpoint!r}, which is not on loopback.",
+                f"{machine.variable} is {machine.endpoint!r}, which is not on loopback.",
             )
-        query = {"api-version": "2018-02-01", "resource": scope.removesuffix("/.default")}
+        query = {"api-version": machine.version, "resource": scope.removesuffix("/.default")}
         if self.client_id:
             query["client_id"] = self.client_id
         reply = self.rest.send(
-            "GET", f"{endpoint}?{urlencode(query)}", headers={"Metadata": "true"}, plain_loopback=True
+            "GET", f"{machine.endpoint}?{urlencode(query)}", headers=machine.headers, plain_loopback=True
         )
         return _token_reply(reply.status, reply.json, "the managed identity endpoint")
 

@@ -43,7 +43,7 @@ def connect(block: Object, stop: Event) -> Arm:
     return Arm(
         endpoint=endpoint,
         scope=f"{(audience or endpoint).rstrip('/')}/.default",
-        identity=access.Identity(settings, authority, rest),
+        identity=access.Identity(settings, authority, rest, access.identity_for_azapi),
         rest=rest,
         stop=stop,
         subscription_id=settings.text("subscription_id", "ARM_SUBSCRIPTION_ID"),

@@ -66,7 +66,7 @@ class Group:
             id_ = self._made(session, planned)
             self._probe(session, id_, planned["display_name"], deadline)
             self._complete(session, id_, planned)
-            return Stored(self._state(session, id_, planned))
+            return Stored(self._applied(session, id_, planned))
         except (GraphFailed, Failed) as failure:
             text = (
                 failure.text if isinstance(failure, GraphFailed) else failure.problem.detail or failure.problem.summary
@@ -97,7 +97,7 @@ class Group:
                     _replace_owners(session, id_, planned["owners"])
                 if not _same(planned["administrative_unit_ids"], prior["administrative_unit_ids"]):
                     _replace_units(session, id_, planned["administrative_unit_ids"] or [])
-                return Stored(self._state(session, id_, planned), change.private)
+                return Stored(self._applied(session, id_, planned), change.private)
         except GraphFailed as failure:
             raise Failed(f"Updating group {id_}", failure.text) from failure
 
@@ -105,7 +105,8 @@ class Group:
         id_ = _object_id(state)
         try:
             if session.find(f"{BETA}/groups/{id_}") is None:
-                return
+                # Not so forgiving as it could be, because the real provider is not: a group that is gone is no success.
+                raise Failed(f"Retrieving group {id_}", "group was not found", ("id",))
             session.delete(f"{BETA}/groups/{id_}")
             deadline = arguments.deadline(state, "delete")
             session.until(
@@ -173,7 +174,13 @@ class Group:
                 if isinstance(planned[argument], bool):
                     session.patch(f"{BETA}/groups/{id_}", {"@odata.type": _KIND, name: planned[argument]})
 
+    def _applied(self, session: Graph, id_: str, planned: Object) -> Object:
+        """The state after a change. A list that was planned as null stays so while it is empty."""
+        found = self._state(session, id_, planned)
+        return {name: None if planned[name] is None and value == [] else value for name, value in found.items()}
+
     def _state(self, session: Graph, id_: str, wanted: Object) -> Object:
+        """The state as a refresh finds it."""
         path = f"{BETA}/groups/{id_}"
         group = session.get(path)
         owners = [owner["id"] for owner in session.collect(f"{path}/owners")]
@@ -198,8 +205,13 @@ class Group:
 
 
 def _unless_empty(found: Any, wanted: Any) -> Any:
-    """Say null for what is empty and was never asked for, so that leaving an argument out is no drift."""
-    return None if wanted is None and found in ("", False, []) else found
+    """Say null for a text or flag that is empty and was never asked for. A list is what was found.
+
+    The real provider sets its lists whenever it reads, and the older plugin SDK lets a planned null win over an empty
+    list when it applies, but not when it refreshes (`normalizeNullValues` in its grpc_provider.go). So the first plan
+    after an apply shows `null -> []` as drift.
+    """
+    return None if wanted is None and found in ("", False) else found
 
 
 def _same(left: Any, right: Any) -> bool:

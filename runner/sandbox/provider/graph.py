@@ -68,7 +68,7 @@ class Graph:
         with self.guard:
             named = str((self._metadata.get("authentication") or {}).get("loginEndpoint", ""))
             authority = access.sandbox_address(self.settings, named, "The authority in the metadata document")
-            return access.Identity(self.settings, authority, self.rest)
+            return access.Identity(self.settings, authority, self.rest, access.identity_for_azuread)
 
     @property
     def caller(self) -> str:

@@ -25,7 +25,7 @@ from runner.sandbox.provider.wire import MESSAGES
 
 _COOKIE = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
 _WORKERS = 24  # the engine walks 10 resources at a time by default; a long poll of one must not hold up the rest
-_SOCKET_PATH_LIMIT = 100  # of the 104 (macOS) or 108 (Linux) bytes of a socket address
+_LONGEST_SOCKET_PATH = 103 if sys.platform == "darwin" else 107  # bytes; the address holds one more, for its end
 
 
 def _provider_handlers(service: Service[Any]) -> Any:
@@ -74,6 +74,8 @@ def serve(provider: Provider[Any], certificate: Path) -> None:
             "This program is a Terraform provider of the sandbox: the engine starts it, it does nothing by itself.\n"
         )
         raise SystemExit(1)
+    directory = _private_directory()
+    socket = f"{directory}/s"
     parent, done = os.getppid(), Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: done.set())
@@ -85,8 +87,6 @@ def serve(provider: Provider[Any], certificate: Path) -> None:
     server.add_generic_rpc_handlers((_provider_handlers(service), *_plugin_handlers(done)))
     pem = certificate.read_bytes()
     start = pem.index(b"-----BEGIN CERTIFICATE-----")
-    directory = _private_directory()
-    socket = f"{directory}/s"
     try:
         server.add_secure_port(f"unix:{socket}", grpc.ssl_server_credentials([(pem[:start], pem[start:])]))
         server.start()
@@ -104,12 +104,19 @@ def serve(provider: Provider[Any], certificate: Path) -> None:
 
 
 def _private_directory() -> str:
-    """Make a directory that only this user may enter, with a path short enough for a socket address."""
-    name = f"lzr-provider-{os.getpid()}-{os.urandom(4).hex()}"
-    root = os.environ.get("TMPDIR", "/tmp")  # noqa: S108 - the directory itself is private and has an unguessable name
-    path = f"{root.rstrip('/')}/{name}"
-    if len(path) > _SOCKET_PATH_LIMIT:
-        path = f"/tmp/{name}"  # noqa: S108
+    """Make a directory that only this user may enter, or leave when the socket in it would have too long a path.
+
+    A real provider's socket is `plugin` and up to ten digits in TMPDIR (go-plugin), and where that is too long it does
+    not start. This one's path is as long, so what is too long for a real provider shows in the sandbox already.
+    """
+    root = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the directory itself is private and has an unguessable name
+    path = f"{root.rstrip('/')}/plugin{os.urandom(4).hex()}"
+    if len(os.fsencode(f"{path}/s")) > _LONGEST_SOCKET_PATH:
+        sys.stderr.write(
+            f"The provider cannot listen on {path}/s: a socket's path has at most {_LONGEST_SOCKET_PATH} bytes. "
+            "Set TMPDIR to a directory with a shorter path; a real provider needs that as well.\n"
+        )
+        raise SystemExit(1)
     os.mkdir(path, 0o700)  # noqa: PTH102 - pathlib's mkdir masks the mode the same way; this module needs no path object for it
     return path
 
