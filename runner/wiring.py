@@ -116,6 +116,7 @@ class Runner:
             network=self.network,
             secret=self.secret,
             subscription_id=subscription_id,
+            managed_identity=self.sandbox.identity_environment() if self.sandbox is not None else None,
         )
         for value in made.secrets:
             self.redactor.add(value)
@@ -227,12 +228,15 @@ def open_runner(settings: Settings) -> Iterator[Runner]:
         store = stack.enter_context(
             open_store(settings.store.get_secret_value(), keyring(settings), keep_versions=settings.keep_states)
         )
+        sandbox = read_handle(settings.sandbox) if settings.sandbox is not None else None
+        if sandbox is not None:  # azure-identity asks the process's own environment
+            os.environ.update(sandbox.identity_environment())
         yield Runner(
             settings=settings,
             store=store,
             redactor=redactor,
             executor=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-            sandbox=read_handle(settings.sandbox) if settings.sandbox is not None else None,
+            sandbox=sandbox,
             stack=stack,
         )
 

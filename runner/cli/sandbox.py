@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from runner.sandbox.azure.server import Sandbox
 
 Json = dict[str, Any]
 
@@ -52,7 +55,7 @@ def sandbox(ctx: click.Context, directory: Path, seed: Path | None, port: int) -
         signal.signal(number, lambda *_: stop.set())
     with Sandbox(directory, seed=seed, port=port) as running:
         running.write_handle()
-        for line in _greeting(running.url, running.proxy_url, directory.resolve(), (seed or DEFAULT).resolve()):
+        for line in _greeting(running, directory.resolve(), (seed or DEFAULT).resolve()):
             click.echo(line)
         stop.wait()
     click.echo("The sandbox has stopped; what was in it is gone.")
@@ -91,11 +94,12 @@ def _refuse_second(directory: Path) -> None:
     )
 
 
-def _greeting(url: str, proxy_url: str, directory: Path, seed: Path) -> Iterator[str]:
-    yield f"{click.style('The sandbox runs', fg='green', bold=True)} at {url}   Ctrl-C stops it"
+def _greeting(running: Sandbox, directory: Path, seed: Path) -> Iterator[str]:
+    yield f"{click.style('The sandbox runs', fg='green', bold=True)} at {running.url}   Ctrl-C stops it"
     yield f"  company     {seed}"
     yield f"  authority   {directory / 'ca.pem'}"
-    yield f"  proxy       {proxy_url}   carries Azure's host names here, refuses all others"
+    yield f"  proxy       {running.proxy_url}   carries Azure's host names here, refuses all others"
+    yield f"  identity    {running.identity_url}   gives a managed identity its tokens (IDENTITY_ENDPOINT)"
     yield ""
     yield "In another terminal:"
     yield f"  export LZR_SANDBOX={directory}"

@@ -200,6 +200,17 @@ def test_a_plan_that_was_made_for_one_azure_is_not_applied_to_another(
         assert not [call for call in other.world.calls if call.method == "PUT"]
 
 
+def test_a_managed_identity_signs_both_halves_in(estate: Estate) -> None:
+    """People (azure-identity in this process) and infrastructure (the providers), each by the endpoint that it is told."""
+
+    def managed(platform: dict[str, Any]) -> None:
+        platform["spec"]["servicePrincipal"]["auth"] = {"type": "managedIdentity"}
+
+    estate.edit("AzurePlatform", managed)
+    applied(estate)
+    assert "payments.checkout-dev-admin is Owner" in estate.lzr("sandbox", "show").stdout
+
+
 def test_a_plan_of_a_tenant_that_is_as_it_should_be_leaves_nothing_to_apply(estate: Estate) -> None:
     applied(estate)
     before = len(estate.calls("POST", FUNCTION))
