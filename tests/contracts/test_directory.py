@@ -107,6 +107,7 @@ JANE = User("jane@corp.example", mail="jane.doe@corp.example", employee_id="E1")
         ("email", person("jdoe", email="jane.doe@corp.example")),
         ("email", person("jdoe", email="Jane.Doe@Corp.example")),
         ("email", person("jdoe", euid="jane.doe@corp.example")),
+        ("email", person("jdoe", email="private@mail.example", euid="jane.doe@corp.example")),
         ("externalId", person("jdoe", euid="E1")),
     ],
 )
@@ -128,7 +129,7 @@ def test_an_external_id_that_differs_in_case_only_is_a_warning_that_names_what_w
 ) -> None:
     directory = stage.play(Scene(users=[JANE], look_up_by=look_up_by, invitation=invitation))
 
-    found = found_by(directory, person("jdoe", euid=JANE.value(look_up_by).swapcase()))
+    found = found_by(directory, person("jdoe", email=JANE.mail, euid=JANE.value(look_up_by).swapcase()))
 
     assert missing(found) == "external-id-differs-in-case"
     assert isinstance(found, Missing)
