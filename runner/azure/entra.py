@@ -144,7 +144,10 @@ class Entra:
         tries = Tries(replace(self._patience, limit=LAG, attempts=12))
         while (reply := self._graph.add_member(_object_id(group_id), _object_id(object_id))).status == 404:
             tries.wait_or_raise(_not_added(group_id, object_id, reply))
-        if reply.status == 400 and not self._is_member_after_all(group_id, object_id):
+        # Graph refuses a member that it has already; only the list of members, which is late as well, tells that from a real refusal
+        if reply.status == 400 and not any(
+            self._graph.is_member(group_id, object_id) for _ in self._patience.looks(LAG)
+        ):
             raise _not_added(group_id, object_id, reply)
 
     def remove_member(self, group_id: str, object_id: str) -> None:
@@ -171,14 +174,6 @@ class Entra:
         """Whether somebody without a home account may be a guest. Without home tenants the platform invites whoever is missing."""
         invites_anyone = self._invitation is not None and all(home.is_workload for home in self._homes)
         return person.guest or invites_anyone
-
-    def _is_member_after_all(self, group_id: str, object_id: str) -> bool:
-        """Graph refuses a member that it has already; only the list of members tells that from a real refusal."""
-        for seconds in (1.0, 2.0, 4.0):
-            if self._graph.is_member(group_id, object_id):
-                return True
-            self._patience.pause(seconds)
-        return self._graph.is_member(group_id, object_id)
 
     def _guest_at(self, address: str) -> str | None:
         """The object id of the one external account with this address."""

@@ -232,6 +232,27 @@ def test_a_group_that_never_appears_is_given_up_after_two_minutes(play: Play, wa
     assert 60 <= sum(waiting.seconds) <= 150
 
 
+def test_a_member_whom_graph_has_already_is_looked_for_as_long_as_the_directory_may_hide_it(
+    serve: Callable[..., Loopback], waiting: Waiting
+) -> None:
+    hidden = iter(range(6))
+
+    def script(received: Received) -> Reply:
+        if received.method == "POST":
+            return Reply(status=400, body={"error": {"code": "Request_BadRequest", "message": "already exist"}})
+        return Reply(body={"value": [] if next(hidden, None) is not None else [{"id": JANE.id}]})
+
+    server = serve(script)
+    platform = platform_at(server.url, Scene())
+    with Connections(network=Network(ca_file=server.ca_file), secret=lambda reference: "secret") as connections:
+        directory = connections.connect(platform, stop=waiting.stop, sleep=waiting.sleep).directory
+
+        directory.add_member(str(uuid.uuid4()), JANE.id)
+
+    assert len(waiting.seconds) == 6
+    assert 60 <= sum(waiting.seconds) <= 120
+
+
 def test_a_member_that_graph_refuses_is_an_error_although_a_known_one_looks_alike(play: Play, sandbox: Sandbox) -> None:
     group = Group("group")
     directory = play(Scene(users=[JANE], groups=[group]))
