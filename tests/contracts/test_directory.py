@@ -19,6 +19,7 @@ from runner.ports import Directory
 from runner.sandbox.azure.server import Sandbox
 from tests.azure.scenes import INVITES, SERVICE_PRINCIPAL, WORKLOAD, Group, Scene, platform_at, seed_of
 from tests.doubles.directory import LookUpBy, MemoryDirectory, User
+from tests.doubles.invitations import MemoryInvitations
 
 
 class Stage(Protocol):
@@ -57,7 +58,9 @@ class EntraStage:
     def play(self, scene: Scene) -> Directory:
         self._sandbox.world.seed(seed_of(scene) | {"pageSize": 3})
         network = Network(ca_file=self._sandbox.ca_file)
-        connections = self._opened.enter_context(Connections(network=network, secret=lambda reference: "secret"))
+        connections = self._opened.enter_context(
+            Connections(network=network, secret=lambda reference: "secret", invitations=MemoryInvitations())
+        )
         platform = platform_at(self._sandbox.url, scene)
         return connections.connect(platform, stop=threading.Event(), sleep=lambda seconds: None).directory
 
