@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -342,6 +342,30 @@ class States(Protocol):
         """Make an old version the newest again (same lineage, serial counted on). Refused while locked."""
 
     def tenants(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to invite one address into one Entra tenant. Inherited: whoever had it before may have sent the invitation."""
+
+    entra_tenant: str
+    address: str
+    id: str
+    inherited: bool = False
+
+
+class Invitations(Protocol):
+    """Who invites whom, for all runs of one store: directories show a new guest late, so to look there is not enough."""
+
+    def claim(self, entra_tenant: str, address: str, *, now: datetime, believed: timedelta) -> Claim | str | None:
+        """The right to invite, for one at a time; the guest's object id where the invitation was sent not longer than `believed`
+        ago; None while a living process has the right. Capitals do not count."""
+
+    def sent(self, claim: Claim, object_id: str, *, now: datetime) -> None:
+        """There is this guest now. A claim that was taken over says nothing any more."""
+
+    def give_up(self, claim: Claim, *, refused: bool = False) -> None:
+        """Somebody else may claim it: inherited, or where the invitation was certainly refused as if nobody had."""
 
 
 class Bundles(Protocol):

@@ -100,6 +100,7 @@ class Runner:
             Connections(
                 network=self.network,
                 secret=self.secret,
+                invitations=self.store.invitations(self.executor),
                 allowed_function_hosts=hosts if self.sandbox is None else (*hosts, self.sandbox.host),
             )
         )

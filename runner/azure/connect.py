@@ -21,7 +21,7 @@ from runner.azure.http import Client, Patience
 from runner.azure.network import Network
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import AzurePlatform, Cloud
-from runner.ports import Azure
+from runner.ports import Azure, Invitations
 
 Identity = tuple[ServicePrincipal, str, Cloud]
 
@@ -29,9 +29,17 @@ Identity = tuple[ServicePrincipal, str, Cloud]
 class Connections:
     """The way to Azure for any number of platforms and threads; a context manager that gives up connections and tokens."""
 
-    def __init__(self, *, network: Network, secret: Secret, allowed_function_hosts: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        network: Network,
+        secret: Secret,
+        invitations: Invitations,
+        allowed_function_hosts: Collection[str] = (),
+    ) -> None:
         self._network = network
         self._secret = secret
+        self._invitations = invitations
         self._allowed_hosts = frozenset(host.lower() for host in allowed_function_hosts)
         self._tls = network.tls()
         self._opened = ExitStack()
@@ -77,10 +85,11 @@ class Connections:
         workload = HomeTenant(name=spec.entra_tenant, graph=graph(own), is_workload=True)
         return Azure(
             directory=Entra(
-                workload.graph,
+                workload,
                 homes=homes or [workload],
                 look_up_by=spec.look_up_by,
                 invitation=spec.b2b_user_invitation,
+                invitations=self._invitations,
                 patience=patience,
             ),
             resources=Arm(service(cloud.resource_manager, cloud.arm_scope, own)),
@@ -110,9 +119,12 @@ def connect(
     *,
     network: Network,
     secret: Secret,
+    invitations: Invitations,
     stop: threading.Event,
     allowed_function_hosts: Collection[str] = (),
 ) -> Iterator[Azure]:
     """One platform's Azure with connections of its own, until the block is left."""
-    with Connections(network=network, secret=secret, allowed_function_hosts=allowed_function_hosts) as connections:
+    with Connections(
+        network=network, secret=secret, invitations=invitations, allowed_function_hosts=allowed_function_hosts
+    ) as connections:
         yield connections.connect(platform, stop=stop)

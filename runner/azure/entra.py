@@ -33,6 +33,7 @@ from runner.domain.access import Found, Invitation, Member
 from runner.domain.platform import B2bUserInvitation
 from runner.domain.tenant import Person
 from runner.errors import RemoteFailed
+from runner.ports import Claim, Invitations
 
 Kind = Literal["user", "group", "servicePrincipal", "device", "orgContact", "other"]
 KINDS: dict[str, Kind] = {
@@ -43,7 +44,7 @@ KINDS: dict[str, Kind] = {
     "#microsoft.graph.orgContact": "orgContact",
 }
 LAG = timedelta(minutes=2)  # how long Entra's replicas may differ; usually seconds
-SETTLE = 5.0  # seconds before a guest of an unclear invitation is looked for
+TURN = timedelta(minutes=10)  # how long another run may take to invite the same guest
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -61,17 +62,20 @@ class Entra:
 
     def __init__(
         self,
-        graph: Graph,
+        workload: HomeTenant,
         *,
         homes: Sequence[HomeTenant],
         look_up_by: LookUpBy,
         invitation: B2bUserInvitation | None,
+        invitations: Invitations,
         patience: Patience,
     ) -> None:
-        self._graph = graph
+        self._tenant = workload.name
+        self._graph = workload.graph
         self._homes = homes
         self._look_up_by = look_up_by
         self._invitation = invitation
+        self._invitations = invitations
         self._patience = patience
 
     def look_up(self, people: Sequence[Person]) -> dict[str, Found]:
@@ -137,24 +141,33 @@ class Entra:
         )
 
     def invite(self, invitation: Invitation) -> str:
-        """See Directory. After an outcome that is not clear it looks again, and sends at most one more invitation."""
-        guest = self._guest_at(invitation.email)
-        if guest is not None:
-            return guest
-        try:
-            return self._send(invitation)
-        except RemoteFailed as error:
-            if not error.temporary:
-                raise
-        self._patience.pause(SETTLE)
-        return self._guest_at(invitation.email) or self._send(invitation)
+        """See Directory. One run at a time invites an address; the others wait for what it gets."""
+        for _ in self._patience.looks(TURN, at_most=5.0):
+            guest = self._guest_at(invitation.email)
+            if guest is not None:
+                return guest
+            claim = self._invitations.claim(self._tenant, invitation.email, now=self._patience.now(), believed=LAG)
+            if isinstance(claim, str):
+                return claim
+            if claim is not None:
+                return self._claimed(invitation, claim)
+        raise RemoteFailed(
+            "Another run invites the same guest",
+            code="invitation-under-way",
+            detail=f"It has been inviting {invitation.email} for more than {TURN.total_seconds() / 60:.0f} minutes.",
+            hint="Wait for it to end, or cancel it, then run again.",
+            temporary=True,
+        )
 
     def add_member(self, group_id: str, object_id: str) -> None:
         """See Directory. A group or guest made seconds ago may be unknown to the replica that answers: asked again for a while."""
         tries = Tries(replace(self._patience, limit=LAG, attempts=12))
         while (reply := self._graph.add_member(_object_id(group_id), _object_id(object_id))).status == 404:
             tries.wait_or_raise(_not_added(group_id, object_id, reply))
-        if reply.status == 400 and not self._is_member_after_all(group_id, object_id):
+        # Graph refuses a member that it has already; only the list of members, which is late as well, tells that from a real refusal
+        if reply.status == 400 and not any(
+            self._graph.is_member(group_id, object_id) for _ in self._patience.looks(LAG)
+        ):
             raise _not_added(group_id, object_id, reply)
 
     def remove_member(self, group_id: str, object_id: str) -> None:
@@ -182,13 +195,31 @@ class Entra:
         invites_anyone = self._invitation is not None and all(home.is_workload for home in self._homes)
         return person.guest or invites_anyone
 
-    def _is_member_after_all(self, group_id: str, object_id: str) -> bool:
-        """Graph refuses a member that it has already; only the list of members tells that from a real refusal."""
-        for seconds in (1.0, 2.0, 4.0):
-            if self._graph.is_member(group_id, object_id):
-                return True
-            self._patience.pause(seconds)
-        return self._graph.is_member(group_id, object_id)
+    def _claimed(self, invitation: Invitation, claim: Claim) -> str:
+        """Invite with the right to. What another run may have sent is looked for first, for as long as a directory may hide it."""
+        try:
+            # once in any case: between the look before and the claim another run may have begun and ended
+            found = self._appearing(invitation.email, LAG if claim.inherited else timedelta())
+            guest = found or self._send_for_sure(invitation, claim)
+        except BaseException:
+            self._invitations.give_up(claim)
+            raise
+        self._invitations.sent(claim, guest, now=self._patience.now())
+        return guest
+
+    def _send_for_sure(self, invitation: Invitation, claim: Claim) -> str:
+        """After an outcome that is not clear the guest is looked for, and at most one more invitation is sent."""
+        try:
+            return self._send(invitation, claim)
+        except RemoteFailed as error:
+            if not error.temporary:
+                raise
+        return self._appearing(invitation.email, LAG) or self._send(invitation, claim)
+
+    def _appearing(self, address: str, within: timedelta) -> str | None:
+        """The guest with this address, who may be there without being seen yet."""
+        looks = (self._guest_at(address) for _ in self._patience.looks(within))
+        return next((guest for guest in looks if guest is not None), None)
 
     def _guest_at(self, address: str) -> str | None:
         """The object id of the one external account with this address."""
@@ -203,15 +234,19 @@ class Entra:
             )
         return guests[0].object_id if guests else None
 
-    def _send(self, invitation: Invitation) -> str:
-        answer = self._graph.invite(
-            {
-                "invitedUserEmailAddress": invitation.email,
-                "invitedUserDisplayName": invitation.display_name,
-                "inviteRedirectUrl": invitation.redirect_url,
-                "sendInvitationMessage": invitation.send_mail,
-            }
-        )
+    def _send(self, invitation: Invitation, claim: Claim) -> str:
+        body = {
+            "invitedUserEmailAddress": invitation.email,
+            "invitedUserDisplayName": invitation.display_name,
+            "inviteRedirectUrl": invitation.redirect_url,
+            "sendInvitationMessage": invitation.send_mail,
+        }
+        try:
+            answer = self._graph.invite(body)
+        except RemoteFailed as error:
+            if error.status in range(400, 500) and not error.temporary:
+                self._invitations.give_up(claim, refused=True)  # nobody has to look for a guest who is not made
+            raise
         object_id = str((answer.get("invitedUser") or {}).get("id", ""))
         if not UUID.fullmatch(object_id):
             raise unexpected("The answer to the invitation names no user.")

@@ -53,6 +53,16 @@ class Patience:
         (self.sleep or self.stop.wait)(seconds)
         self.check()
 
+    def looks(self, within: timedelta, *, at_most: float = 30.0) -> Iterator[None]:
+        """A turn for each look at what may appear: the first at once, then after twice as long each time, the last when time is up."""
+        left, wanted = within.total_seconds(), 1.0
+        yield
+        while left > 0:
+            seconds = min(wanted, at_most, left)
+            self.pause(seconds)
+            yield
+            left, wanted = left - seconds, 2 * wanted
+
 
 class Tries:
     """The attempts at one thing: counts them and the waiting between them."""

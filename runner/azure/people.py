@@ -124,8 +124,8 @@ def sought(person: Person, look_up_by: LookUpBy) -> Sought | None:
         case "userPrincipalName":
             return Sought("userPrincipalName", person.euid or person.username, exact=person.euid is not None)
         case "email":
-            value = person.email or person.euid
-            return Sought("mail", value, exact=person.email is None) if value else None
+            value = person.euid or person.email
+            return Sought("mail", value, exact=person.euid is not None) if value else None
         case "externalId":
             return Sought("employeeId", person.euid, exact=True) if person.euid else None
 

@@ -181,8 +181,16 @@ def diff(
     )
 
 
-# Look-ups that could not be decided: the person may be the very member that would now be removed.
-UNDECIDED = frozenset({"several-people-match", "home-tenant-unreachable"})
+# Look-ups that could not be decided, or that only a slip in the document keeps from it: the person may be the very member that
+# would now be removed.
+UNDECIDED = frozenset(
+    {
+        "several-people-match",
+        "home-tenant-unreachable",
+        "external-id-differs-in-case",
+        "person-without-look-up-value",
+    }
+)
 
 
 def _addition(group: Group, person: str, object_id: str | None) -> Addition:
@@ -206,6 +214,6 @@ def _held_back(group: Group, count: int) -> Warn:
     who = "1 member stays" if count == 1 else f"{count} members stay"
     return Warn(
         code="removals-held-back",
-        text=f"A person of {group.name} could not be told apart, so {who} in it who would otherwise leave: "
+        text=f"It is not certain who a person of {group.name} is, so {who} in it who would otherwise leave: "
         "one of them may be that person. They leave once the look-up is clear.",
     )

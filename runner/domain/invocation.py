@@ -80,6 +80,7 @@ def encoded(value: str) -> str:
 
 
 def colliding_headers(tags: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Pairs of tag names that would become one header."""
+    """Pairs of tag names that would become one header. A name of which nothing is left cannot be a header at all."""
     seen: dict[str, str] = {}
-    return [(seen[kebab(name)], name) for name in tags if seen.setdefault(kebab(name), name) != name]
+    named = [name for name in tags if kebab(name)]
+    return [(seen[kebab(name)], name) for name in named if seen.setdefault(kebab(name), name) != name]

@@ -22,6 +22,7 @@ from runner.errors import Refused
 from runner.store.bundles import SqlBundles
 from runner.store.database import Database, postgres_engine, sqlite_engine, sqlite_engine_for_workflows
 from runner.store.filelocks import locked
+from runner.store.invitations import SqlInvitations
 from runner.store.liveness import FileLiveness, PostgresLiveness
 from runner.store.runs import SqlRuns
 from runner.store.sealing import Keyring, cannot_write
@@ -50,6 +51,10 @@ class Store:
     @property
     def engine(self) -> Engine:
         return self.database.engine
+
+    def invitations(self, executor: str) -> SqlInvitations:
+        """Invitations as this executor claims them."""
+        return SqlInvitations(self.database, self.liveness, executor)
 
     def __enter__(self) -> Self:
         return self

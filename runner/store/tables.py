@@ -2,7 +2,7 @@
 
 Rules that must hold between processes are constraints here, so that no forgotten `if` can break them: one executing run per
 tenant, one run per tenant that is pending or waits, one standing approval per run, one journal entry per place, one state
-version per number.
+version per number, one claim per invited address.
 
 What can hold a secret is in the `sealed` columns alone (see `SEALED`) and is bytes; no text column ever holds one.
 """
@@ -246,6 +246,18 @@ state_locks = Table(
     Column("run", Words, nullable=False),
     Column("at", Moment, nullable=False),
     Column("info", Json, nullable=False),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("entra_tenant", Words, nullable=False),
+    Column("address", Words, nullable=False),  # without capitals
+    Column("claim", Words, nullable=False),
+    Column("executor", Words, nullable=False),  # who claims it; empty when given up
+    Column("at", Moment, nullable=False),
+    Column("object_id", Words),  # of the guest, once the invitation was sent
+    PrimaryKeyConstraint("entra_tenant", "address"),
 )
 
 

@@ -15,6 +15,7 @@ from runner.ports import ResourceManager, SubscriptionFacts
 from runner.sandbox.azure.server import Sandbox
 from tests.azure.loopback import Loopback, Received, Reply
 from tests.azure.scenes import SERVICE_PRINCIPAL, WORKLOAD, Scene, platform_at, seed_of
+from tests.doubles.invitations import MemoryInvitations
 
 SUBSCRIPTION = "4f1c2d30-0000-4000-8000-000000000001"
 HIDDEN = "4f1c2d30-0000-4000-8000-000000000002"
@@ -72,7 +73,9 @@ def grow(sandbox: Sandbox, **more: Any) -> None:
 @pytest.fixture
 def resources(sandbox: Sandbox) -> Iterator[ResourceManager]:
     grow(sandbox)
-    with Connections(network=Network(ca_file=sandbox.ca_file), secret=lambda reference: "secret") as connections:
+    with Connections(
+        network=Network(ca_file=sandbox.ca_file), secret=lambda reference: "secret", invitations=MemoryInvitations()
+    ) as connections:
         yield connections.connect(platform_at(sandbox.url, Scene()), stop=threading.Event()).resources
 
 
@@ -153,7 +156,9 @@ def test_an_answer_that_says_nothing_is_an_error(status: int, serve: Callable[..
         return Reply(status, body={"error": {"code": "X", "message": "x"}})
 
     server = serve(script)
-    with Connections(network=Network(ca_file=server.ca_file), secret=lambda reference: "secret") as connections:
+    with Connections(
+        network=Network(ca_file=server.ca_file), secret=lambda reference: "secret", invitations=MemoryInvitations()
+    ) as connections:
         stop = threading.Event()
         resources = connections.connect(
             platform_at(server.url, Scene()), stop=stop, sleep=lambda seconds: None
@@ -171,7 +176,9 @@ def test_an_answer_that_says_nothing_is_an_error(status: int, serve: Callable[..
 
 def test_a_provider_that_is_not_registered_has_no_resources(serve: Callable[..., Loopback]) -> None:
     server = serve(lambda received: Reply(409, body={"error": {"code": "MissingSubscriptionRegistration"}}))
-    with Connections(network=Network(ca_file=server.ca_file), secret=lambda reference: "secret") as connections:
+    with Connections(
+        network=Network(ca_file=server.ca_file), secret=lambda reference: "secret", invitations=MemoryInvitations()
+    ) as connections:
         resources = connections.connect(platform_at(server.url, Scene()), stop=threading.Event()).resources
 
         assert not resources.exists(f"{STORAGE}st1", api_version="2023-05-01")

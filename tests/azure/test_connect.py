@@ -21,6 +21,7 @@ from runner.domain.tenant import Person
 from runner.errors import Canceled, RemoteFailed
 from runner.ports import Azure
 from runner.sandbox.azure.server import Sandbox
+from tests.doubles.invitations import MemoryInvitations
 
 TENANT = "7d3f0c52-1111-4a6e-9c55-2a4b6f1d0001"
 CORP = "7d3f0c52-1111-4a6e-9c55-2a4b6f1d0002"
@@ -76,6 +77,7 @@ def test_azure_by_its_own_addresses(sandbox: Sandbox) -> None:
         platform(cloud=at(sandbox)),
         network=network,
         secret=secret,
+        invitations=MemoryInvitations(),
         stop=threading.Event(),
         allowed_function_hosts=(sandbox.host,),
     ) as azure:
@@ -89,7 +91,9 @@ def test_azure_by_its_own_addresses(sandbox: Sandbox) -> None:
 def test_azure_by_the_names_of_its_clouds_through_a_proxy(cloud: str, sandbox: Sandbox) -> None:
     """As behind a company's proxy: the known authorities with instance discovery as it is, one private certificate authority."""
     network = Network(ca_file=sandbox.ca_file, proxy=sandbox.proxy_url)
-    with connect(platform(cloud=cloud), network=network, secret=secret, stop=threading.Event()) as azure:
+    with connect(
+        platform(cloud=cloud), network=network, secret=secret, invitations=MemoryInvitations(), stop=threading.Event()
+    ) as azure:
         use(azure, "https://lz-hooks.azurewebsites.net/api/onboard")
 
 
@@ -99,13 +103,17 @@ def test_the_machines_identity_signs_in_as_well(sandbox: Sandbox, monkeypatch: p
     )
     network = Network(ca_file=sandbox.ca_file, proxy="http://127.0.0.1:1", no_proxy=("127.0.0.1",))
     by_machine = platform(cloud=at(sandbox), servicePrincipal={"auth": {"type": "managedIdentity"}})
-    with connect(by_machine, network=network, secret=secret, stop=threading.Event()) as azure:
+    with connect(
+        by_machine, network=network, secret=secret, invitations=MemoryInvitations(), stop=threading.Event()
+    ) as azure:
         assert azure.resources.management_group("corp-online") == "Corp Online"
 
 
 def test_runs_share_tokens_and_each_has_its_own_stop(sandbox: Sandbox) -> None:
     sandbox.world.calls.clear()
-    with Connections(network=Network(ca_file=sandbox.ca_file), secret=secret) as connections:
+    with Connections(
+        network=Network(ca_file=sandbox.ca_file), secret=secret, invitations=MemoryInvitations()
+    ) as connections:
         first, second = threading.Event(), threading.Event()
         canceled = connections.connect(platform(cloud=at(sandbox)), stop=first)
         going_on = connections.connect(platform(cloud=at(sandbox)), stop=second)
@@ -122,7 +130,9 @@ def test_runs_share_tokens_and_each_has_its_own_stop(sandbox: Sandbox) -> None:
 def test_threads_share_one_connection_to_azure(sandbox: Sandbox) -> None:
     failures: list[BaseException] = []
     sandbox.world.calls.clear()
-    with Connections(network=Network(ca_file=sandbox.ca_file), secret=secret) as connections:
+    with Connections(
+        network=Network(ca_file=sandbox.ca_file), secret=secret, invitations=MemoryInvitations()
+    ) as connections:
         azure = connections.connect(platform(cloud=at(sandbox)), stop=threading.Event())
 
         def ask() -> None:
@@ -148,6 +158,7 @@ def test_an_identity_without_a_permission_is_told_which(sandbox: Sandbox) -> Non
         platform(cloud=at(sandbox), servicePrincipal=auditor, homeTenants=[]),
         network=Network(ca_file=sandbox.ca_file),
         secret=lambda reference: "sandbox-auditor-secret",
+        invitations=MemoryInvitations(),
         stop=threading.Event(),
     ) as azure:
         group = azure.directory.groups_named(["platform-team"])["platform-team"]
@@ -168,10 +179,12 @@ from runner.azure.network import Network
 from runner.domain.invocation import Invocation
 from runner.domain.platform import AzurePlatform
 from runner.domain.tenant import Person
+from tests.doubles.invitations import MemoryInvitations
 
 document, subscription, url, scope, ca_file, host = json.loads(sys.stdin.read())
 network = Network(ca_file=Path(ca_file))
-with Connections(network=network, secret=lambda reference: "sandbox-runner-secret", allowed_function_hosts=[host]) as all:
+secret, invitations = lambda reference: "sandbox-runner-secret", MemoryInvitations()
+with Connections(network=network, secret=secret, invitations=invitations, allowed_function_hosts=[host]) as all:
     azure = all.connect(AzurePlatform.model_validate(document), stop=threading.Event())
     azure.directory.look_up([Person(username="dev1@corp.example", roles=("reader",))])
     azure.resources.subscription(subscription)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,12 +16,14 @@ from runner.azure.network import Network
 from runner.domain.access import Invitation, Invitee, Known
 from runner.domain.tenant import Person
 from runner.errors import Canceled, RemoteFailed
-from runner.ports import Directory
+from runner.ports import Claim, Directory, Invitations
+from runner.sandbox.azure.faults import Lag
 from runner.sandbox.azure.server import Sandbox
 from tests.azure.conftest import Waiting
 from tests.azure.loopback import Loopback, Received, Reply
 from tests.azure.scenes import WORKLOAD, Group, Scene, platform_at, seed_of
 from tests.doubles.directory import User
+from tests.doubles.invitations import Claims, MemoryInvitations
 
 JANE = User("jane@corp.example", mail="jane@corp.example")
 DENIED = {"kind": "fail", "service": "graph", "status": 403, "code": "Authorization_RequestDenied"}
@@ -37,10 +42,20 @@ Play = Callable[..., Directory]
 
 
 @pytest.fixture
-def play(sandbox: Sandbox, waiting: Waiting) -> Iterator[Play]:
+def claims() -> Claims:
+    """Who invites whom: also what other processes do."""
+    return Claims()
+
+
+@pytest.fixture
+def play(sandbox: Sandbox, waiting: Waiting, claims: Claims) -> Iterator[Play]:
     """Seed the sandbox with a scene and connect to it; waiting takes no time."""
     sandbox.faults.clear()
-    with Connections(network=Network(ca_file=sandbox.ca_file), secret=lambda reference: "secret") as connections:
+    with Connections(
+        network=Network(ca_file=sandbox.ca_file),
+        secret=lambda reference: "secret",
+        invitations=MemoryInvitations(claims),
+    ) as connections:
 
         def start(scene: Scene, *, homes: Sequence[str] = ()) -> Directory:
             sandbox.world.seed(seed_of(scene))
@@ -192,6 +207,136 @@ def test_a_throttled_invitation_waits_and_is_sent_once(play: Play, sandbox: Sand
     assert all(30 <= seconds <= 36 for seconds in waiting.seconds)
 
 
+def test_a_guest_of_an_unclear_invitation_is_looked_for_as_long_as_the_directory_may_hide_it(
+    play: Play, sandbox: Sandbox, waiting: Waiting
+) -> None:
+    directory = play(Scene())
+    sandbox.faults.load(
+        [
+            {"kind": "drop", "service": "graph", "path": "/invitations", "when": "after", "times": 1},
+            {"kind": "lag", "of": "users", "hiddenFrom": "directory", "reads": 7},
+        ]
+    )
+
+    guest = directory.invite(INVITATION)
+
+    assert [found.user_id for found in sandbox.world.directories[WORKLOAD].invitations] == [guest]
+    assert sum(waiting.seconds) <= 120
+
+
+def test_runs_that_share_a_guest_send_one_invitation_while_the_directory_hides_it(
+    play: Play, sandbox: Sandbox, waiting: Waiting
+) -> None:
+    pause = threading.Event()
+    waiting.sleep = lambda seconds: pause.wait(0.01)  # type: ignore[method-assign, assignment]
+    directory = play(Scene())
+    sandbox.faults.load(
+        [
+            {"kind": "slow", "service": "graph", "path": "/invitations", "seconds": 0.2},
+            {"kind": "lag", "of": "users", "hiddenFrom": "directory", "reads": 1000},
+        ]
+    )
+
+    with ThreadPoolExecutor(4) as pool:
+        capitals = INVITATION.model_copy(update={"email": INVITATION.email.upper()})
+        guests = list(pool.map(directory.invite, [INVITATION, capitals, INVITATION, capitals]))
+
+    assert [found.user_id for found in sandbox.world.directories[WORKLOAD].invitations] == [guests[0]]
+    assert len(set(guests)) == 1
+    assert directory.invite(INVITATION) == guests[0]
+    assert graph_calls(sandbox, "POST", "/invitations") == 1
+
+
+def claimed(invitations: Invitations) -> Claim:
+    found = invitations.claim(WORKLOAD, INVITATION.email, now=datetime.now(UTC), believed=timedelta(minutes=2))
+    assert isinstance(found, Claim)
+    return found
+
+
+def test_the_guest_of_a_run_that_died_is_looked_for_and_found(
+    play: Play, sandbox: Sandbox, waiting: Waiting, claims: Claims
+) -> None:
+    guest = User("x@elsewhere.example", mail="x@elsewhere.example", guest=True, pending=True)
+    directory = play(Scene(users=[guest]))
+    sandbox.faults.hide(guest.id, Lag(hidden_from="directory", reads=7))
+    claimed(MemoryInvitations(claims, "other"))
+    claims.living.discard("other")
+
+    assert directory.invite(INVITATION) == guest.id
+
+    assert graph_calls(sandbox, "POST", "/invitations") == 0
+    assert waiting.seconds
+
+
+def test_an_invitation_that_a_run_died_over_is_sent_when_no_guest_appears_in_two_minutes(
+    play: Play, sandbox: Sandbox, waiting: Waiting, claims: Claims
+) -> None:
+    directory = play(Scene())
+    claimed(MemoryInvitations(claims, "other"))
+    claims.living.discard("other")
+
+    guest = directory.invite(INVITATION)
+
+    assert [found.user_id for found in sandbox.world.directories[WORKLOAD].invitations] == [guest]
+    assert sum(waiting.seconds) == 120
+
+
+def test_a_run_that_waits_for_another_ones_invitation_gives_up_at_last(
+    play: Play, sandbox: Sandbox, waiting: Waiting, claims: Claims
+) -> None:
+    directory = play(Scene())
+    claimed(MemoryInvitations(claims, "other"))
+
+    with pytest.raises(RemoteFailed) as failure:
+        directory.invite(INVITATION)
+
+    assert (failure.value.code, failure.value.temporary) == ("invitation-under-way", True)
+    assert sum(waiting.seconds) == 600
+    assert graph_calls(sandbox, "POST", "/invitations") == 0
+
+
+def test_a_run_that_waits_for_another_ones_invitation_ends_when_it_is_stopped(
+    play: Play, sandbox: Sandbox, waiting: Waiting, claims: Claims
+) -> None:
+    waiting.sleep = lambda seconds: waiting.stop.set()  # type: ignore[method-assign]
+    directory = play(Scene())
+    claimed(MemoryInvitations(claims, "other"))
+
+    with pytest.raises(Canceled):
+        directory.invite(INVITATION)
+
+    assert graph_calls(sandbox, "POST", "/invitations") == 0
+
+
+def test_a_run_that_is_stopped_while_it_invites_leaves_the_invitation_to_others(
+    play: Play, sandbox: Sandbox, waiting: Waiting, claims: Claims
+) -> None:
+    waiting.sleep = lambda seconds: waiting.stop.set()  # type: ignore[method-assign]
+    directory = play(Scene())
+    sandbox.faults.load(
+        [
+            {"kind": "drop", "service": "graph", "path": "/invitations", "when": "after", "times": 1},
+            {"kind": "lag", "of": "users", "hiddenFrom": "directory", "reads": 1000},
+        ]
+    )
+
+    with pytest.raises(Canceled):
+        directory.invite(INVITATION)
+
+    assert claimed(MemoryInvitations(claims, "other")).inherited
+
+
+def test_after_a_refused_invitation_nobody_waits_for_the_guest(play: Play, sandbox: Sandbox, waiting: Waiting) -> None:
+    directory = play(Scene())
+    sandbox.faults.load([DENIED | {"path": "/invitations", "times": 1}])
+    with pytest.raises(RemoteFailed):
+        directory.invite(INVITATION)
+
+    directory.invite(INVITATION)
+
+    assert waiting.seconds == []
+
+
 def test_two_guests_with_one_address_stop_the_invitation(play: Play, sandbox: Sandbox) -> None:
     guests = [
         User("x@elsewhere.example", mail="x@elsewhere.example", guest=True),
@@ -230,6 +375,29 @@ def test_a_group_that_never_appears_is_given_up_after_two_minutes(play: Play, wa
     assert failure.value.code == "member-not-added"
     assert failure.value.temporary
     assert 60 <= sum(waiting.seconds) <= 150
+
+
+def test_a_member_whom_graph_has_already_is_looked_for_as_long_as_the_directory_may_hide_it(
+    serve: Callable[..., Loopback], waiting: Waiting
+) -> None:
+    hidden = iter(range(6))
+
+    def script(received: Received) -> Reply:
+        if received.method == "POST":
+            return Reply(status=400, body={"error": {"code": "Request_BadRequest", "message": "already exist"}})
+        return Reply(body={"value": [] if next(hidden, None) is not None else [{"id": JANE.id}]})
+
+    server = serve(script)
+    platform = platform_at(server.url, Scene())
+    with Connections(
+        network=Network(ca_file=server.ca_file), secret=lambda reference: "secret", invitations=MemoryInvitations()
+    ) as connections:
+        directory = connections.connect(platform, stop=waiting.stop, sleep=waiting.sleep).directory
+
+        directory.add_member(str(uuid.uuid4()), JANE.id)
+
+    assert len(waiting.seconds) == 6
+    assert 60 <= sum(waiting.seconds) <= 120
 
 
 def test_a_member_that_graph_refuses_is_an_error_although_a_known_one_looks_alike(play: Play, sandbox: Sandbox) -> None:
@@ -330,7 +498,9 @@ def test_a_batch_that_leaves_a_question_open_is_an_error(
 
     server = serve(script)
     platform = platform_at(server.url, Scene())
-    with Connections(network=Network(ca_file=server.ca_file), secret=lambda reference: "secret") as connections:
+    with Connections(
+        network=Network(ca_file=server.ca_file), secret=lambda reference: "secret", invitations=MemoryInvitations()
+    ) as connections:
         directory = connections.connect(platform, stop=waiting.stop, sleep=waiting.sleep).directory
 
         with pytest.raises(RemoteFailed):
@@ -350,7 +520,9 @@ def test_more_pages_of_an_answer_in_a_batch_are_read(serve: Callable[..., Loopba
 
     server = serve(script)
     platform = platform_at(server.url, Scene())
-    with Connections(network=Network(ca_file=server.ca_file), secret=lambda reference: "secret") as connections:
+    with Connections(
+        network=Network(ca_file=server.ca_file), secret=lambda reference: "secret", invitations=MemoryInvitations()
+    ) as connections:
         directory = connections.connect(platform, stop=waiting.stop, sleep=waiting.sleep).directory
 
         found = directory.look_up([person("jdoe", euid="jane@x.example")])["jdoe"]

@@ -345,3 +345,25 @@ def test_a_segment_stays_one_segment(value: str) -> None:
 def test_a_segment_that_would_address_something_else_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="path segment"):
         segment(value)
+
+
+@pytest.mark.parametrize(
+    ("within", "at_most", "pauses"),
+    [(0, 30, []), (1, 30, [1]), (20, 30, [1, 2, 4, 8, 5]), (12, 5, [1, 2, 4, 5])],
+)
+def test_looks_grow_apart_and_the_last_is_when_the_time_is_up(
+    within: int, at_most: float, pauses: list[float], waiting: Waiting
+) -> None:
+    looks = list(waiting.patience.looks(timedelta(seconds=within), at_most=at_most))
+
+    assert waiting.seconds == pauses
+    assert len(looks) == len(pauses) + 1
+
+
+def test_looks_end_when_the_run_is_stopped(waiting: Waiting) -> None:
+    looks = waiting.patience.looks(timedelta(minutes=2))
+    next(looks)
+    waiting.stop.set()
+
+    with pytest.raises(Canceled):
+        next(looks)

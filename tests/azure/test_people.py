@@ -96,7 +96,8 @@ def test_a_quoted_value_cannot_leave_its_quotes(value: str) -> None:
     [
         ("userPrincipalName", {}, Sought("userPrincipalName", "jane", exact=False)),
         ("userPrincipalName", {"euid": "J"}, Sought("userPrincipalName", "J", exact=True)),
-        ("email", {"email": "j@x", "euid": "J"}, Sought("mail", "j@x", exact=False)),
+        ("email", {"email": "j@x"}, Sought("mail", "j@x", exact=False)),
+        ("email", {"email": "j@x", "euid": "J"}, Sought("mail", "J", exact=True)),
         ("email", {"euid": "J"}, Sought("mail", "J", exact=True)),
         ("email", {}, None),
         ("externalId", {"euid": "J"}, Sought("employeeId", "J", exact=True)),

@@ -19,6 +19,7 @@ from runner.ports import Directory
 from runner.sandbox.azure.server import Sandbox
 from tests.azure.scenes import INVITES, SERVICE_PRINCIPAL, WORKLOAD, Group, Scene, platform_at, seed_of
 from tests.doubles.directory import LookUpBy, MemoryDirectory, User
+from tests.doubles.invitations import MemoryInvitations
 
 
 class Stage(Protocol):
@@ -57,7 +58,9 @@ class EntraStage:
     def play(self, scene: Scene) -> Directory:
         self._sandbox.world.seed(seed_of(scene) | {"pageSize": 3})
         network = Network(ca_file=self._sandbox.ca_file)
-        connections = self._opened.enter_context(Connections(network=network, secret=lambda reference: "secret"))
+        connections = self._opened.enter_context(
+            Connections(network=network, secret=lambda reference: "secret", invitations=MemoryInvitations())
+        )
         platform = platform_at(self._sandbox.url, scene)
         return connections.connect(platform, stop=threading.Event(), sleep=lambda seconds: None).directory
 
@@ -107,6 +110,7 @@ JANE = User("jane@corp.example", mail="jane.doe@corp.example", employee_id="E1")
         ("email", person("jdoe", email="jane.doe@corp.example")),
         ("email", person("jdoe", email="Jane.Doe@Corp.example")),
         ("email", person("jdoe", euid="jane.doe@corp.example")),
+        ("email", person("jdoe", email="private@mail.example", euid="jane.doe@corp.example")),
         ("externalId", person("jdoe", euid="E1")),
     ],
 )
@@ -128,7 +132,7 @@ def test_an_external_id_that_differs_in_case_only_is_a_warning_that_names_what_w
 ) -> None:
     directory = stage.play(Scene(users=[JANE], look_up_by=look_up_by, invitation=invitation))
 
-    found = found_by(directory, person("jdoe", euid=JANE.value(look_up_by).swapcase()))
+    found = found_by(directory, person("jdoe", email=JANE.mail, euid=JANE.value(look_up_by).swapcase()))
 
     assert missing(found) == "external-id-differs-in-case"
     assert isinstance(found, Missing)

@@ -134,7 +134,7 @@ def _sought(person: Person, look_up_by: LookUpBy) -> tuple[str, bool]:
         case "userPrincipalName":
             return person.euid or person.username, person.euid is not None
         case "email":
-            return person.email or person.euid or "", person.email is None
+            return person.euid or person.email or "", person.euid is not None
         case "externalId":
             return person.euid or "", True
 

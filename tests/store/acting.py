@@ -21,7 +21,9 @@ from sqlalchemy import event
 from runner.domain.events import Kind
 from runner.domain.run import Status
 from runner.errors import Refused, RunnerError
+from runner.ports import Claim
 from runner.store import archive, upkeep
+from runner.store.invitations import SqlInvitations
 from runner.store.liveness import FileLiveness, PostgresLiveness
 from runner.store.opening import Store
 from runner.store.runs import SqlRuns
@@ -116,6 +118,20 @@ def take_over(where: str, key: Path, dead: str, executor: str) -> None:
             say(runs.take_over("r1", dead=dead, executor=executor, now=NOW))
 
 
+def claim(where: str, key: Path, executor: str) -> None:
+    """Claim an invitation at the same moment as others, and live on."""
+    with opened(where, key) as store, store.liveness.hold(executor):
+        _, liveness = impatient(store)
+        say("ready")
+        while wait():
+            found = SqlInvitations(store.database, liveness, executor).claim(
+                "tenant", "dev@partner.example", now=NOW, believed=timedelta(minutes=2)
+            )
+            say(
+                "waits" if found is None else "inherited" if isinstance(found, Claim) and found.inherited else "claimed"
+            )
+
+
 def watch(where: str, key: Path) -> None:
     """Say when the run is approved, and when it is asked to stop."""
     with opened(where, key) as store:
@@ -208,6 +224,7 @@ ACTS: dict[str, Callable[..., None]] = {
     "lock": lock,
     "hold": hold,
     "take_over": take_over,
+    "claim": claim,
     "watch": watch,
     "write": write,
     "fill": fill,

@@ -110,6 +110,17 @@ class TestTogether:
         assert len(set(said)) == 1
         assert Keyring.from_file(key).ids == (said[0],)
 
+    def test_one_process_may_invite_and_when_it_is_killed_one_other_goes_on(
+        self, store: Store, where: str | Path, key: Path, start: Start
+    ) -> None:
+        processes = [start("claim", where, key, f"worker-{number}") for number in range(3)]
+        said = at_once(processes)
+        assert sorted(said) == ["claimed", "waits", "waits"]
+        processes.pop(said.index("claimed")).kill()
+        for process in processes:
+            process.tell()
+        assert sorted(process.hear() for process in processes) == ["inherited", "waits"]
+
     def test_processes_that_write_one_journal_at_once_lose_nothing(
         self, store: Store, where: str | Path, key: Path, start: Start
     ) -> None:
