@@ -56,7 +56,13 @@ def approve(run_id: str, digest: str | None, confirmed: tuple[str, ...], comment
     with opened() as runner:
         run = runner.ports.runs.get(run_id)
         approved = reviewing.approve(
-            run, by=me(), ports=runner.ports, digest=digest, confirmed=confirmed, comment=comment
+            run,
+            by=me(),
+            ports=runner.ports,
+            expires_after=runner.settings.review_expires,
+            digest=digest,
+            confirmed=confirmed,
+            comment=comment,
         )
         expires = runner.ports.runs.approvals(approved.id)[-1].expires
         if as_json:

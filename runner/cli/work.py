@@ -116,7 +116,7 @@ def apply(run_id: str, as_json: bool) -> int:
     Example:
       lzr apply "$(lzr runs --status approved --json | jq -r '.[0].id')"
     """
-    from runner.app import recovery
+    from runner.app import recovery, reviewing
     from runner.cli import progress
     from runner.domain.run import Status
 
@@ -125,9 +125,12 @@ def apply(run_id: str, as_json: bool) -> int:
         if run.id in durable.taken:  # it was being applied when its process died, and has come to rest by now
             return report(runner, [run], as_json=as_json)
         if run.status is not Status.APPROVED:
-            hint = f"lzr approve {run.id}" if run.status is Status.WAITING else f"lzr run {run.id}"
+            hints = {Status.WAITING: f"lzr approve {run.id}", Status.EXPIRED: reviewing.again(run)}
             raise Refused(
-                "The run is not approved", code="run-not-approved", detail=f"Run {run.id} is {run.status}.", hint=hint
+                "The run is not approved",
+                code="run-not-approved",
+                detail=f"Run {run.id} is {run.status}.",
+                hint=hints.get(run.status, f"lzr run {run.id}"),
             )
         durable.apply(run)
         return report(runner, _follow(runner, [run], through=progress.APPLYING, quiet=as_json), as_json=as_json)
@@ -293,7 +296,14 @@ def _ask(runner: Runner, waiting: Run) -> Run | None:
         )
         for contents in made.contents
     ]
-    return reviewing.approve(waiting, by=me(), ports=runner.ports, digest=made.digest, confirmed=tuple(confirmed))
+    return reviewing.approve(
+        waiting,
+        by=me(),
+        ports=runner.ports,
+        expires_after=runner.settings.review_expires,
+        digest=made.digest,
+        confirmed=tuple(confirmed),
+    )
 
 
 def _follow(

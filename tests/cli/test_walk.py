@@ -187,6 +187,15 @@ def test_four_eyes_are_refused_without_sign_in(estate: Estate) -> None:
     assert "Four eyes need sign-in" in estate.lzr("approve", waits["id"], code=3).stderr
 
 
+def test_a_review_that_waited_too_long_is_not_approved_any_more(estate: Estate) -> None:
+    waits = estate.lzr("plan", "documents", "--json", code=6).run
+    refused = estate.lzr("approve", waits["id"], code=3, LZR_REVIEW_EXPIRES="0.001").stderr
+    assert "The review is too old" in refused
+    assert f"lzr plan {estate.documents} --tenant {TENANT}" in refused
+    assert [run.status for run in estate.runs()] == [Status.EXPIRED]
+    assert "it waited too long" in estate.lzr("approve", waits["id"], code=3).stderr
+
+
 def test_a_rejected_run_is_not_applied(estate: Estate) -> None:
     waits = estate.lzr("plan", "documents", "--json", code=6).run
     estate.lzr("reject", waits["id"], "--comment", "wrong zone")
