@@ -240,6 +240,10 @@ def test_runs_and_a_run_tell_what_happened(estate: Estate) -> None:
     log = estate.lzr("run", run, "--log").stdout
     assert "▸ apply" in log
     assert "Added dev1@corp.example to payments.checkout-dev-admin" in log
-    headers = estate.lzr("review", run, "--all").stdout
-    assert "x-mesh-tag-data-class: internal" in headers
+    with estate.store() as store:
+        answers = [event.data["result"] for event in store.runs.events(run) if event.data.get("what") == "function"]
+    assert answers[0]["body"] in told.partition("call the function")[2]
+    everything = estate.lzr("review", run[-6:], "--all").stdout
+    assert "x-mesh-tag-data-class: internal" in everything
+    assert "is invited: dev2@partner.example, link leads to https://" in everything
     assert estate.lzr("review", run, "--json").json()["id"] == run
