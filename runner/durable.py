@@ -45,10 +45,12 @@ with put_off("psycopg", "errors"):  # SQLite does without
 APPLICATION_VERSION = "1"
 _APPLICATION = "landing-zone-runner"
 _LOOK_FOR_CANCEL = 0.5  # seconds
+_NOTICE = 0.05  # seconds until a flag of this process is seen
 _POLL = 0.15  # seconds between looks into the queue; what waits there waits for an engine as well
 _CONNECTIONS = 8  # to DBOS's database beside those of the workers, for its own threads
 _AT_ONCE = 2  # runs for each worker: one that has the engine, and one that looks around before it or calls the function after it
 _AWAY = 1.0  # between tries to reach a store that is away
+_STOPPED = "stopped"  # option of a run whose process was asked to stop while it was applied
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _FAMILIES: dict[str, type[RunnerError]] = {
     family.family: family for family in (InputError, Refused, EngineFailed, RemoteFailed, Canceled, Interrupted)
@@ -86,6 +88,7 @@ class Durable:
         self._engine = engine
         self._stops: dict[str, threading.Event] = {}
         self._stopping = False
+        self._wish_kept: set[str] = set()  # runs of which the store knows that they are to stop
         self._at_work: set[str] = set()
         self._plans: deque[tuple[str, Run, str]] = deque()  # in this process and not yet in the queue
         self._applies: deque[tuple[str, Run, str]] = deque()
@@ -156,14 +159,24 @@ class Durable:
     def stop_all(self) -> None:
         """Ask every run of this process to stop, also those that have not begun; each ends in its own time.
 
-        Safe in a signal handler: it takes no lock, for the interrupted thread may hold it.
+        Safe in a signal handler: it takes no lock, for the interrupted thread may hold it. The store learns of it a moment later.
         """
         self._stopping = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this process was asked to stop."""
+        return self._stopping
+
+    @property
+    def working(self) -> bool:
+        """Whether anything is at work here, or about to be. Safe in a signal handler as well."""
+        return bool(self._at_work or self._plans or self._applies)
 
     def rest(self) -> None:
         """Wait until nothing that was begun in this process is at work any more."""
         with self._rest:
-            self._rest.wait_for(lambda: not (self._at_work or self._plans or self._applies))
+            self._rest.wait_for(lambda: not self.working)
 
     def take_over(self) -> tuple[Run, ...]:
         """Go on with the runs whose process died; which they are. Each is taken by one process only."""
@@ -173,15 +186,23 @@ class Durable:
                 run.id, dead=run.executor, executor=self.ports.executor, now=self.ports.now()
             ):
                 continue
-            self._resume("apply" if run.status is Status.APPLYING else "plan", run)
+            if run.status is Status.APPROVED:
+                self.apply(run)
+            else:
+                self._resume("apply" if run.status is Status.APPLYING else "plan", run)
             taken.append(run)
             self.taken.add(run.id)
         return tuple(taken)
 
     def stop_of(self, run_id: str) -> threading.Event:
         stop = self._stops.setdefault(run_id, threading.Event())
-        if self._asked_to_stop(run_id):
+        if self._asked_to_stop(run_id) or self.ports.runs.get(run_id).options.get(_STOPPED):
             stop.set()
+        return stop
+
+    def stop_anew(self, run_id: str) -> threading.Event:
+        """For a run that was stopped before: set only when somebody asks once more."""
+        stop = self._stops[run_id] = threading.Event()
         return stop
 
     def ended(self, kind: str, run_id: str) -> None:
@@ -283,11 +304,41 @@ class Durable:
         )
 
     def _watch_for_cancel(self) -> None:
-        while not self._closing.wait(_LOOK_FOR_CANCEL):
+        stopping = False
+        while self._pause(stopping):
+            stopping = self._stopping
             with suppress(RemoteFailed):  # a store that is away is asked again
                 for run_id, stop in list(self._stops.items()):
                     if not stop.is_set() and self._asked_to_stop(run_id):
                         stop.set()
+                if stopping:
+                    self._keep_wish_to_stop()
+
+    def _pause(self, stopping: bool) -> bool:
+        """Wait until it is time to look again, or this process is asked to stop; False when it is over."""
+        until = time.monotonic() + _LOOK_FOR_CANCEL
+        while not self._closing.wait(_NOTICE):  # a signal handler can do no more than set a flag
+            if time.monotonic() >= until or self._stopping is not stopping:
+                return True
+        return False
+
+    def _keep_wish_to_stop(self) -> None:
+        """Have the store know, once for each run, that it is to stop: this process may be left before the run has ended, and who
+        takes the run over must not finish it then.
+
+        With an apply it is noted beside, and not as a request to cancel: that one also tells other machines that the engine of
+        the run is gone (`recovery.orphans`), and here the engine may be at work for a while yet.
+        """
+        for status in (Status.APPLYING, Status.PLANNING, Status.PENDING):
+            for run in self.ports.runs.find(statuses=(status,), limit=1000):
+                if run.executor != self.ports.executor or run.id in self._wish_kept:
+                    continue
+                with suppress(Refused):  # it has ended meanwhile
+                    if status is Status.APPLYING:
+                        self.ports.runs.note(run.id, options={_STOPPED: True})
+                    else:
+                        self.ports.runs.request_cancel(run.id, by=self.ports.executor, now=self.ports.now())
+                self._wish_kept.add(run.id)
 
     def _asked_to_stop(self, run_id: str) -> bool:
         return self._stopping or self.ports.runs.cancel_requested(run_id)
@@ -306,9 +357,10 @@ def _durable() -> Durable:
 def _plan_workflow(run_id: str) -> str:
     durable = _durable()
     try:
-        planned = _once(
-            "plan", lambda: plan_run(run_id, durable.ports, durable.stop_of(run_id)).model_dump(mode="json")
-        )
+        stop = durable.stop_of(run_id)
+        if stop.is_set():
+            _end_planning(run_id, durable, stop)
+        planned = _once("plan", lambda: plan_run(run_id, durable.ports, stop).model_dump(mode="json"))
         run = Run.model_validate(planned)
         if run.status is Status.APPROVED and durable.will_apply(run):
             durable.apply(run)
@@ -334,9 +386,19 @@ def _apply_workflow(run_id: str) -> str:
         durable.ended("apply", run_id)
 
 
+def _end_planning(run_id: str, durable: Durable, stop: threading.Event) -> None:
+    """End the engine of a process that died while it planned a run that is to stop; of any other run there is none yet."""
+    run = durable.ports.runs.get(run_id)
+    if run.status is Status.PLANNING and run.executor == durable.ports.executor:
+        recovery.settle(run, durable.ports, stop)
+
+
 def _settle(run_id: str, durable: Durable, stop: threading.Event) -> str:
     """Bring an interrupted apply to rest and have it continued; the run that continues it is there before this one ends."""
     run = durable.ports.runs.get(run_id)
+    if run.options.get(_STOPPED):  # its engine was interrupted then, and interrupted twice it abandons its state
+        recovery.settle(run, durable.ports, durable.stop_anew(run_id))
+        raise Canceled(detail="It had been stopped; the engine is at rest and its state is taken in.")
     recovery.settle(run, durable.ports, stop)
     fresh_id: str = _once("continuation", lambda: new_id())
     fresh = recovery.continuation(run, run_id=fresh_id, ports=durable.ports)

@@ -15,12 +15,20 @@ from runner.errors import Canceled
 from runner.ports import Liveness
 
 
+_MANY = 100_000  # runs that one process may have begun at once
+
+
 def orphans(ports: Ports, liveness: Liveness) -> tuple[Run, ...]:
-    """Runs at work, or about to be, in a process that is gone; oldest first.
+    """Runs at work, or about to be, in a process that is gone; oldest first. About to be is also what continues another run and was
+    approved for that: nobody else would apply it.
 
     One whose engine may still work on another machine is left alone, until somebody asks to cancel it.
     """
-    found = ports.runs.find(statuses=(*EXECUTING, Status.PENDING), limit=1000)[::-1]
+    found = [
+        run
+        for run in ports.runs.find(statuses=(*EXECUTING, Status.PENDING, Status.APPROVED), limit=_MANY)[::-1]
+        if run.status is not Status.APPROVED or "continues" in run.options
+    ]
     others = sorted({run.executor for run in found if run.executor and run.executor != ports.executor})
     gone = set(liveness.dead(others))
     return tuple(run for run in found if run.executor in gone and not _out_of_sight(run, ports))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Mapping
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
 from runner.app.reconcile import Ports, review_of, snapshot_of
@@ -49,10 +52,25 @@ def start(
 
 
 def approve(
-    run: Run, *, by: str, ports: Ports, digest: str | None = None, confirmed: tuple[str, ...] = (), comment: str = ""
+    run: Run,
+    *,
+    by: str,
+    ports: Ports,
+    expires_after: timedelta,
+    digest: str | None = None,
+    confirmed: tuple[str, ...] = (),
+    comment: str = "",
 ) -> Run:
-    """Approve what the run's review shows. Refused when that is not what the approver saw, or not theirs to approve."""
+    """Approve what the run's review shows. Refused when that is not what the approver saw, not theirs to approve, or too old."""
     _expect_waiting(run)
+    if _waits_too_long(run, ports.now(), expires_after):
+        _expire(run, ports)
+        raise Refused(
+            "The review is too old",
+            code="review-expired",
+            detail=f"Run {run.id} waited since {run.updated:%Y-%m-%d %H:%M} UTC, longer than a review may (LZR_REVIEW_EXPIRES).",
+            hint=again(run),
+        )
     made = review_of(run, ports)
     if digest is not None and len(digest) < SHORTEST_DIGEST:
         raise InputError(
@@ -112,18 +130,47 @@ def cancel(run: Run, *, by: str, ports: Ports) -> Run:
 
 
 def expire(ports: Ports, *, after: timedelta) -> int:
-    """End reviews that nobody decided on for so long; how many."""
+    """End reviews that nobody decided on for so long, and approvals that ran out before anybody applied them; how many."""
     now = ports.now()
-    stale = [run for run in ports.runs.find(statuses=(Status.WAITING,), limit=1000) if run.updated + after < now]
+    stale = [
+        run
+        for run in ports.runs.find(statuses=(Status.WAITING, Status.APPROVED), limit=1000)
+        if (_waits_too_long(run, now, after) if run.status is Status.WAITING else _approval_ran_out(run, now, ports))
+    ]
     for run in stale:
-        ports.bundles.discard(run.id)
-        ports.runs.move(run.id, Status.EXPIRED, now=now)
+        with suppress(Refused):  # somebody decided at this moment
+            _expire(run, ports)
     return len(stale)
 
 
 def waiting_review(run: Run, ports: Ports) -> Review | None:
     """The review of a run that waits for a person."""
     return review_of(run, ports) if run.status is Status.WAITING else None
+
+
+def _waits_too_long(run: Run, now: datetime, after: timedelta) -> bool:
+    return run.updated + after < now
+
+
+def _approval_ran_out(run: Run, now: datetime, ports: Ports) -> bool:
+    approvals = ports.runs.approvals(run.id)
+    return not approvals or approvals[-1].expires <= now
+
+
+def _expire(run: Run, ports: Ports) -> None:
+    ports.runs.move(run.id, Status.EXPIRED, now=ports.now())  # first: what somebody begins to apply keeps its plan
+    ports.bundles.discard(run.id)
+    if run.status is Status.APPROVED:  # by policy perhaps: then its workspace is still there
+        ports.infrastructure.discard(run)
+
+
+def again(run: Run) -> str:
+    """The command that plans the same anew."""
+    paths = shlex.join(run.source.split(os.pathsep))
+    if run.behavior is Behavior.APPLY:
+        return f"lzr plan {paths} --tenant {run.tenant}"
+    moved = f" --move-to {shlex.quote(run.options['move_to'])}" if run.options.get("move_to") else ""
+    return f"lzr destroy {run.tenant} --in {paths}{moved}"
 
 
 def _expect_waiting(run: Run, *, or_approved: bool = False) -> None:

@@ -6,13 +6,25 @@ import json
 
 import click
 
-from runner.cli.telling import as_json_option, me, opened, print_json, print_lines, run_argument, run_json, summary_json
+from runner.cli.telling import (
+    answer_of,
+    as_json_option,
+    me,
+    opened,
+    print_json,
+    print_lines,
+    run_argument,
+    run_json,
+    summary_json,
+)
 from runner.errors import InputError
+
+_CALLING = "call the function"  # the step's name
 
 
 @click.command
 @run_argument
-@click.option("--all", "everything", is_flag=True, help="Every attribute of every change.")
+@click.option("--all", "everything", is_flag=True, help="Every attribute of every change, every id, every invitation.")
 @click.option("--function", is_flag=True, help="All headers of the function call.")
 @as_json_option
 def review(run_id: str, everything: bool, function: bool, as_json: bool) -> int:
@@ -56,7 +68,13 @@ def approve(run_id: str, digest: str | None, confirmed: tuple[str, ...], comment
     with opened() as runner:
         run = runner.ports.runs.get(run_id)
         approved = reviewing.approve(
-            run, by=me(), ports=runner.ports, digest=digest, confirmed=confirmed, comment=comment
+            run,
+            by=me(),
+            ports=runner.ports,
+            expires_after=runner.settings.review_expires,
+            digest=digest,
+            confirmed=confirmed,
+            comment=comment,
         )
         expires = runner.ports.runs.approvals(approved.id)[-1].expires
         if as_json:
@@ -170,9 +188,12 @@ def run(run_id: str, whole_log: bool, follow: bool, as_json: bool) -> int:
             comment = f": {words.plain(approval.comment)}" if approval.comment else ""
             click.echo(f"  approved by {words.plain(approval.by)} at {approval.at:%Y-%m-%d %H:%M} UTC{comment}")
         events = runner.ports.runs.events(found.id)
+        answer = answer_of(runner, found)
         for step in steps_of(events):
             mark = {"succeeded": "✓", "failed": "✗", "running": "▸"}[step.status]
             click.echo(f"  {mark} {step.name:<28} {words.duration(step.seconds):>7}  {words.plain(step.note)}".rstrip())
+            if answer is not None and step.name == _CALLING:
+                print_lines(words.answer(answer))
         for event in events:
             if event.kind is Kind.WARNING:
                 click.echo(f"  ? {words.plain(event.data['text'])}")

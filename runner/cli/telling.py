@@ -57,12 +57,19 @@ def report(runner: Runner, ended: Sequence[Run], *, as_json: bool, shown: Iterab
         print_lines(words.result(one, made, answer_of(runner, one)))
         for warning in made.warnings if made else ():
             click.echo(f"  ? {words.plain(warning.text)}")
+    if len(open_ones) > _SHOWN:
+        click.echo(f"{len(open_ones)} runs are to be looked at: lzr review RUN shows what one would do.")
     return exit_code(ended)
 
 
 def exit_code(ended: Sequence[Run]) -> int:
     """Failures go before waiting, waiting before success."""
-    return max((_code(one) for one in ended), key=lambda code: (code != 0, code != WAITING, code), default=0)
+    return worst(_code(one) for one in ended)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code that says most."""
+    return max(codes, key=lambda code: (code != 0, code != WAITING, code), default=0)
 
 
 def _code(ended: Run) -> int:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import click
 
+from runner.domain.access import Addition, Invitation
 from runner.domain.plan import Action, AttributeChange, ResourceChange
 from runner.domain.review import Review
 from runner.domain.run import Behavior, Run, Status
 
 _COLOURS = {"+": "green", "~": "yellow", "-": "red", "±": "red", "!": "red", "?": "yellow", "→": "cyan", ".": None}
 _RISKS = 8  # more would push what happens off the screen
+_ANSWER = 5  # lines
 _STATUS_COLOURS = {
     Status.APPLIED: "green",
     Status.UNCHANGED: "green",
@@ -64,7 +66,7 @@ def review(made: Review, run: Run, *, everything: bool = False, function: bool =
             yield from (f"       {_attribute(attribute)}" for attribute in change.attributes[:5])
         yield ""
     yield from _infrastructure(made, everything=everything)
-    yield from _people(made)
+    yield from _people(made, everything=everything)
     yield from _function(made, run, whole=function or everything)
     if made.warnings:
         yield click.style("Warnings", bold=True)
@@ -120,7 +122,7 @@ def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
     yield ""
 
 
-def _people(made: Review) -> Iterator[str]:
+def _people(made: Review, *, everything: bool) -> Iterator[str]:
     access = made.access
     told = (
         [f"+ {len(access.additions)} {'member' if len(access.additions) == 1 else 'members'}"]
@@ -136,16 +138,34 @@ def _people(made: Review) -> Iterator[str]:
     yield _title("People", "   ".join(told) if told else f"no changes   {access.unchanged} members")
     invited = {invitation.person: invitation for invitation in access.invitations}
     for addition in access.additions:
-        note = ""
+        note, invitation = "", invited.get(addition.person)
         if addition.object_id is None:
-            invitation = invited.get(addition.person)
             mail = "mail sent" if invitation is None or invitation.send_mail else "no mail sent"
             note = f"   is invited as a guest first, {mail}"
         yield _line("+", f"{addition.person}  into {addition.group_name}{note}")
+        if everything:
+            yield from _details(_who(addition, invitation), _group(addition.group_id))
     for removal in access.removals:
         kind = "" if removal.kind == "user" else f" ({removal.kind})"
         yield _line("-", f"{removal.label}{kind}  out of {removal.group_name}")
+        if everything:
+            yield from _details(f"object id {removal.object_id}", _group(removal.group_id))
     yield ""
+
+
+def _who(addition: Addition, invitation: Invitation | None) -> str:
+    if addition.object_id is not None or invitation is None:
+        return f"object id {addition.object_id or 'known after the invitation'}"
+    mail = "mail sent" if invitation.send_mail else "no mail sent"
+    return f"is invited: {invitation.email}, link leads to {invitation.redirect_url}, {mail}"
+
+
+def _group(group_id: str | None) -> str:
+    return f"group id {group_id or 'known after the apply'}"
+
+
+def _details(*told: str) -> Iterator[str]:
+    yield from (click.style(f"       {plain(detail)}", dim=True) for detail in told)
 
 
 def _function(made: Review, run: Run, *, whole: bool) -> Iterator[str]:
@@ -204,6 +224,15 @@ def result(run: Run, made: Review | None, answer: dict[str, Any] | None) -> Iter
     else:
         yield (click.style("✗ ", fg="red") + f"{plain(run.tenant)}: {status(run)}" + _in_step(run))
         yield from failure(run)
+
+
+def answer(said: Mapping[str, Any]) -> Iterator[str]:
+    """The first lines of what a function answered."""
+    lines = str(said.get("body", "")).splitlines()
+    yield from (f"      {_value(line)}" for line in lines[:_ANSWER])
+    if len(lines) > _ANSWER:
+        more = len(lines) - _ANSWER
+        yield f"      and {more} more line{'' if more == 1 else 's'}   (--json shows them)"
 
 
 def _in_step(run: Run) -> str:

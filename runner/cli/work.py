@@ -8,15 +8,20 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.telling import as_json_option, me, opened, print_lines, report, run_argument
-from runner.errors import InputError, Refused
+from runner.cli import tell
+from runner.cli.telling import as_json_option, me, opened, print_lines, report, run_argument, worst
+from runner.errors import Canceled, InputError, Refused, RunnerError
 
 if TYPE_CHECKING:
+    from runner.domain.configuration import Snapshot
+    from runner.domain.review import Contents
     from runner.domain.run import Behavior, Run, Status
     from runner.durable import Durable
     from runner.wiring import Runner
@@ -30,6 +35,8 @@ _AROUND = click.option(
     help="Where landing zone and platform are documented, if elsewhere.",
 )
 _M_ARENA_MAX = -8  # malloc.h
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_TRIES = 3  # to type a name
 _TENANT = click.option(
     "--tenant", "-t", "only", multiple=True, metavar="NAME", help="Only this tenant; may be repeated."
 )
@@ -51,8 +58,9 @@ def plan(paths: tuple[Path, ...], around: tuple[Path, ...], only: tuple[str, ...
     """
     from runner.cli import progress
 
+    asked = _asked_for(paths, around, only)
     with opened() as runner, _working(runner) as durable:
-        started = _start(runner, paths, around, only, reason=reason, options={"plan_only": True})
+        started = _start(runner, asked, reason=reason, options={"plan_only": True})
         for one in started:
             durable.plan(one)
         planned = _follow(runner, started, through=progress.PLANNING, quiet=as_json)
@@ -76,8 +84,9 @@ def reconcile(
     Example:
       lzr reconcile my-landing-zones
     """
+    asked = _asked_for(paths, around, only)
     with opened() as runner, _working(runner) as durable:
-        started = _start(runner, paths, around, only, reason=reason)
+        started = _start(runner, asked, reason=reason)
         return _carry_through(runner, durable, started, as_json=as_json)
 
 
@@ -100,9 +109,10 @@ def destroy(tenant: str, path: Path, move_to: str | None, reason: str, as_json: 
     """
     from runner.domain.run import Behavior
 
+    asked = _asked_for((path,), (), (tenant,))
     with opened() as runner, _working(runner) as durable:
         options = {"move_to": move_to} if move_to else {}
-        started = _start(runner, (path,), (), (tenant,), reason=reason, behavior=Behavior.DESTROY, options=options)
+        started = _start(runner, asked, reason=reason, behavior=Behavior.DESTROY, options=options)
         return _carry_through(runner, durable, started, as_json=as_json)
 
 
@@ -116,21 +126,30 @@ def apply(run_id: str, as_json: bool) -> int:
     Example:
       lzr apply "$(lzr runs --status approved --json | jq -r '.[0].id')"
     """
-    from runner.app import recovery
+    with opened() as runner:
+        meant = runner.ports.runs.get(run_id)
+        with _working(runner) as durable:
+            return _apply(runner, durable, meant, as_json=as_json)
+
+
+def _apply(runner: Runner, durable: Durable, meant: Run, *, as_json: bool) -> int:
+    from runner.app import recovery, reviewing
     from runner.cli import progress
     from runner.domain.run import Status
 
-    with opened() as runner, _working(runner) as durable:
-        run = recovery.heir_of(runner.ports.runs.get(run_id), runner.ports)
-        if run.id in durable.taken:  # it was being applied when its process died, and has come to rest by now
-            return report(runner, [run], as_json=as_json)
-        if run.status is not Status.APPROVED:
-            hint = f"lzr approve {run.id}" if run.status is Status.WAITING else f"lzr run {run.id}"
-            raise Refused(
-                "The run is not approved", code="run-not-approved", detail=f"Run {run.id} is {run.status}.", hint=hint
-            )
-        durable.apply(run)
-        return report(runner, _follow(runner, [run], through=progress.APPLYING, quiet=as_json), as_json=as_json)
+    run = recovery.heir_of(runner.ports.runs.get(meant.id), runner.ports)
+    if run.id in durable.taken:  # it was being applied when its process died, and has come to rest by now
+        return report(runner, [run], as_json=as_json)
+    if run.status is not Status.APPROVED:
+        hints = {Status.WAITING: f"lzr approve {run.id}", Status.EXPIRED: reviewing.again(run)}
+        raise Refused(
+            "The run is not approved",
+            code="run-not-approved",
+            detail=f"Run {run.id} is {run.status}.",
+            hint=hints.get(run.status, f"lzr run {run.id}"),
+        )
+    durable.apply(run)
+    return report(runner, _follow(runner, [run], through=progress.APPLYING, quiet=as_json), as_json=as_json)
 
 
 @contextmanager
@@ -143,13 +162,13 @@ def _working(runner: Runner) -> Iterator[Durable]:
     with runner.durable() as durable:
 
         def on_signal(number: int, frame: object) -> None:
-            for each in (signal.SIGINT, signal.SIGTERM):
+            for each in _SIGNALS:
                 signal.signal(each, signal.SIG_DFL)  # the engine outlives this process; the next one goes on from there
             durable.stop_all()
             # written past sys.stderr and its lock, which the interrupted thread may hold
             os.write(2, b"\nStopping; the engine saves its state first. Once more to leave it at that.\n")
 
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
         try:
             reviewing.expire(runner.ports, after=runner.settings.review_expires)
             _settle(runner, durable)
@@ -178,7 +197,9 @@ def _settle(runner: Runner, durable: Durable) -> None:
     left = list(durable.take_over())
     for taken in left:
         click.echo(
-            f"Going on with {words.plain(taken.tenant)}, run {taken.id}: the process that had it died.", err=True
+            f"Going on with {words.plain(taken.tenant)}, run {taken.id}, to where it is at rest: "
+            "the process that had it died.",
+            err=True,
         )
     while left:
         for ended in _follow(runner, left, through=at_work, quiet=False):
@@ -190,23 +211,22 @@ def _settle(runner: Runner, durable: Durable) -> None:
         left = [run for run in open_ones if durable.will_apply(run)]
 
 
-def _start(
-    runner: Runner,
-    paths: Sequence[Path],
-    around: Sequence[Path],
-    only: Sequence[str],
-    *,
-    reason: str = "",
-    behavior: Behavior | None = None,
-    options: dict[str, Any] | None = None,
-) -> list[Run]:
-    """Read the documents and create a pending run for each tenant that is asked for."""
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for: a snapshot of each tenant when its turn comes, and where the documents are."""
+
+    snapshots: Iterator[Snapshot]
+    source: str
+
+
+def _asked_for(paths: Sequence[Path], around: Sequence[Path], only: Sequence[str]) -> _Asked:
+    """Read and check the documents, and that they have the tenants: what is wrong is told before anything begins.
+
+    Nothing is kept of them once the last snapshot is given.
+    """
     from runner import documents
-    from runner.app import reviewing
     from runner.cli import progress
     from runner.domain.configuration import Snapshot
-    from runner.domain.run import Behavior
-    from runner.durable import new_id
 
     read = documents.read(paths, around=around)
     if not (only or read.chosen):
@@ -216,85 +236,172 @@ def _start(
             detail=f"{', '.join(map(str, paths))} has no document of kind Tenant.",
             hint="Add one (lzr init shows how), or give its folder.",
         )
-    source = os.pathsep.join(str(path.absolute()) for path in (*paths, *around))
     placed = {name: read.placed(name) for name in only or read.chosen}  # all of them are there, before the first begins
-    return [
-        reviewing.start(
+    return _Asked(
+        snapshots=(
             Snapshot(
                 placed=placed[name],
                 digest=read.digest(name),
                 files=tuple(str(Path(file).absolute()) for file in read.files(name)),
-            ),
+            )
+            for name in progress.counted(tuple(placed), "started")
+        ),
+        source=os.pathsep.join(str(path.absolute()) for path in (*paths, *around)),
+    )
+
+
+def _start(
+    runner: Runner,
+    asked: _Asked,
+    *,
+    reason: str = "",
+    behavior: Behavior | None = None,
+    options: dict[str, Any] | None = None,
+) -> list[Run]:
+    """Create a pending run for each tenant that is asked for."""
+    from runner.app import reviewing
+    from runner.domain.run import Behavior
+    from runner.durable import new_id
+
+    return [
+        reviewing.start(
+            snapshot,
             run_id=new_id(),
-            source=source,
+            source=asked.source,
             by=me(),
             ports=runner.ports,
             behavior=behavior or Behavior.APPLY,
             reason=reason,
             options=options,
         )
-        for name in progress.counted(tuple(placed), "started")
+        for snapshot in asked.snapshots
     ]
 
 
 def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_json: bool) -> int:
-    """Plan, decide and apply; runs that policy approves are applied as soon as they are planned."""
+    """Plan, decide and apply; runs that policy approves are applied as soon as they are planned.
+
+    What goes wrong about one tenant is told, and the others go on.
+    """
     from runner.cli import progress
     from runner.domain.run import Status
 
     waiting: list[Run] = []
     applying: list[Run] = []
+    codes: list[int] = []
     done: dict[str, Run] = {}
 
     def planned(one: Run) -> None:
         if one.status is Status.WAITING:
             waiting.append(one)
         elif one.status is Status.APPROVED:
-            durable.apply(one)
-            applying.append(one)
+            with _told(one, codes):
+                durable.apply(one)
+                applying.append(one)
         else:
             done[one.id] = one
 
     for one in started:
         durable.plan(one)
     _follow(runner, started, through=progress.PLANNING, quiet=as_json, ended=planned)
-    asked = []
-    for one in waiting:
-        if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-            asked.append(one.id)
-            approved = _ask(runner, one)
-        else:
-            approved = None
-        if approved is not None:
-            durable.apply(approved)
-            applying.append(approved)
-        else:
-            done[one.id] = runner.ports.runs.get(one.id)
+    asked = waiting if not as_json and sys.stdin.isatty() and sys.stdout.isatty() else []
+    try:
+        for one in asked:
+            if durable.stopping:
+                raise click.Abort
+            with _told(one, codes):
+                if approved := _ask(runner, durable, one):
+                    durable.apply(approved)
+                    applying.append(approved)
+    except click.Abort:  # everything that was not decided waits on
+        codes.append(Canceled.exit_code)
     for one in _follow(runner, applying, through=progress.APPLYING, quiet=as_json):
         done[one.id] = one
-    return report(runner, [done[one.id] for one in started], as_json=as_json, shown=asked)
+    stand = [done.get(one.id) or runner.ports.runs.get(one.id) for one in started]
+    return worst((*codes, report(runner, stand, as_json=as_json, shown=[one.id for one in asked])))
 
 
-def _ask(runner: Runner, waiting: Run) -> Run | None:
-    """Show the review and let the person at the terminal decide; None when nobody approved."""
+@contextmanager
+def _told(run: Run, codes: list[int]) -> Iterator[None]:
+    """Tell an error about this run and keep its exit code, instead of ending what is done for others."""
+    from runner.cli import words
+
+    try:
+        yield
+    except RunnerError as error:
+        codes.append(error.exit_code)
+        click.echo(f"{words.plain(run.tenant)}:", err=True)
+        tell(error)
+
+
+def _ask(runner: Runner, durable: Durable, waiting: Run) -> Run | None:
+    """Show the review and let the person at the terminal decide; None when nobody approved. Aborts when the person leaves."""
     from runner.app import reviewing
     from runner.app.reconcile import review_of
     from runner.cli import words
+    from runner.domain.run import Status
 
     made = review_of(waiting, runner.ports)
-    print_lines(words.review(made, waiting))
-    answer = click.prompt("Approve and apply exactly this?", type=click.Choice(["y", "n", "later"]), default="later")
+    with _leaving_at_once(durable):
+        print_lines(words.review(made, waiting))
+        choice = click.Choice(["y", "n", "later"])
+        answer = click.prompt("Approve and apply exactly this?", type=choice, default="later")
+        decided = answer == "y" and all(_named(contents) for contents in made.contents)
+    now = runner.ports.runs.get(waiting.id)  # a person takes time: somebody else may have decided
     if answer == "n":
-        reviewing.reject(waiting, by=me(), ports=runner.ports)
-    if answer != "y":
+        reviewing.reject(now, by=me(), ports=runner.ports)
+    if not decided:
         return None
-    confirmed = [
-        click.prompt(
-            f"{contents.resource_group} holds {len(contents.resources)} resources; type its name to delete them"
-        )
-        for contents in made.contents
-    ]
-    return reviewing.approve(waiting, by=me(), ports=runner.ports, digest=made.digest, confirmed=tuple(confirmed))
+    if now.status is Status.APPROVED and now.digest == made.digest:
+        return now
+    return reviewing.approve(
+        now,
+        by=me(),
+        ports=runner.ports,
+        expires_after=runner.settings.review_expires,
+        digest=made.digest,
+        confirmed=tuple(contents.resource_group for contents in made.contents),
+    )
+
+
+def _named(contents: Contents) -> bool:
+    """Whether the person types the name of the resource group that would be deleted with what is in it."""
+    from runner.cli import words
+
+    question = (
+        f"{words.plain(contents.resource_group)} holds {len(contents.resources)} resources; "
+        "type its name to delete them"
+    )
+    for _ in range(_TRIES):
+        if click.prompt(question) == contents.resource_group:
+            return True
+        click.echo("That is another name.")
+    click.echo("Nothing is deleted; the run waits on.")
+    return False
+
+
+@contextmanager
+def _leaving_at_once(durable: Durable) -> Iterator[None]:
+    """While a person is asked, a signal ends the asking (Abort); what other runs have at work is stopped as ever."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop = before[signal.Signals(number)]
+        if durable.working and callable(stop):
+            stop(number, frame)
+        raise KeyboardInterrupt
+
+    for number in _SIGNALS:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("")  # the question's line is not at its end
+        raise click.Abort from None
+    finally:
+        if not durable.stopping:  # else the next signal ends the process
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _follow(

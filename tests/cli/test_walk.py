@@ -277,6 +277,15 @@ def test_four_eyes_are_refused_without_sign_in(estate: Estate) -> None:
     assert "Four eyes need sign-in" in estate.lzr("approve", waits["id"], code=3).stderr
 
 
+def test_a_review_that_waited_too_long_is_not_approved_any_more(estate: Estate) -> None:
+    waits = estate.lzr("plan", "documents", "--json", code=6).run
+    refused = estate.lzr("approve", waits["id"], code=3, LZR_REVIEW_EXPIRES="0.001").stderr
+    assert "The review is too old" in refused
+    assert f"lzr plan {estate.documents} --tenant {TENANT}" in refused
+    assert [run.status for run in estate.runs()] == [Status.EXPIRED]
+    assert "it waited too long" in estate.lzr("approve", waits["id"], code=3).stderr
+
+
 def test_a_rejected_run_is_not_applied(estate: Estate) -> None:
     waits = estate.lzr("plan", "documents", "--json", code=6).run
     estate.lzr("reject", waits["id"], "--comment", "wrong zone")
@@ -321,6 +330,10 @@ def test_runs_and_a_run_tell_what_happened(estate: Estate) -> None:
     log = estate.lzr("run", run, "--log").stdout
     assert "▸ apply" in log
     assert "Added dev1@corp.example to payments.checkout-dev-admin" in log
-    headers = estate.lzr("review", run, "--all").stdout
-    assert "x-mesh-tag-data-class: internal" in headers
+    with estate.store() as store:
+        answers = [event.data["result"] for event in store.runs.events(run) if event.data.get("what") == "function"]
+    assert answers[0]["body"] in told.partition("call the function")[2]
+    everything = estate.lzr("review", run[-6:], "--all").stdout
+    assert "x-mesh-tag-data-class: internal" in everything
+    assert "is invited: dev2@partner.example, link leads to https://" in everything
     assert estate.lzr("review", run, "--json").json()["id"] == run

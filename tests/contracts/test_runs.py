@@ -113,6 +113,22 @@ class TestFinding:
             runs.get("a")
         assert error.value.code == "run-ambiguous"
 
+    def test_the_end_of_an_id_is_enough_when_nothing_begins_like_it_and_it_is_unambiguous(self, runs: Runs) -> None:
+        for run_id in ("01aa-12345", "01bb-é2345", "01cc-xyzzy", "01dd-xyzzy", "12345-long", "2345"):
+            runs.create(a_run(run_id, tenant=run_id))
+        assert runs.get("-12345").id == "01aa-12345"
+        assert runs.get("é2345").id == "01bb-é2345"
+        assert runs.get("12345").id == "12345-long"
+        assert runs.get("dd-xyzzy").id == "01dd-xyzzy"
+        with pytest.raises(InputError) as error:
+            runs.get("xyzzy")
+        assert error.value.code == "run-ambiguous"
+        assert "01cc-xyzzy and 01dd-xyzzy end with" in error.value.detail
+        for wrong in ("yzzy", "-XYZZY", "%12345", "_12345", "0001aa-12345"):
+            with pytest.raises(InputError) as error:
+                runs.get(wrong)
+            assert error.value.code == "run-not-found"
+
     def test_wildcards_and_other_cases_are_no_beginning(self, runs: Runs) -> None:
         runs.create(a_run("abc"))
         for wrong in ("%", "_bc", "AB", "a*"):

@@ -46,6 +46,7 @@ def test_a_killed_apply_is_finished_and_nothing_is_made_twice(
         Moment("step-started", "take in the state"),
         Moment("status", "pending"),
         Moment("status", "interrupted"),
+        Moment("status", "approved"),
     ],
     ids=str,
 )
@@ -80,6 +81,19 @@ def test_a_killed_plan_is_planned_again(estate: Estate, moment: Moment) -> None:
     expect_once(estate)
     with estate.store() as store:
         assert store.states.holder(first.tenant) is None
+
+
+def test_a_command_with_a_wrong_argument_does_not_first_finish_what_a_dead_process_left(estate: Estate) -> None:
+    moment = Moment("status", "pending").as_argument()
+    estate.ended(estate.start(moment, "plan", estate.documents, module="tests.faults.dying"), code=-9)
+    for wrong in (
+        ("plan", estate.documents, "--tenant", "payments.chekout-dev"),
+        ("reconcile", estate.directory / "nowhere"),
+        ("destroy", "payments.chekout-dev", "--in", estate.documents),
+        ("apply", "no-such-run"),
+    ):
+        assert "Going on with" not in estate.lzr(*wrong, code=2).stderr
+    assert statuses(estate) == ["pending"]
 
 
 def test_after_the_review_nothing_is_lost_with_the_process(estate: Estate) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from runner.domain.run import Status
 from tests.estate import Estate, eventually
-from tests.faults.outcome import expect_at_rest, expect_once, expect_whole, function_calls, statuses, texts
+from tests.faults.outcome import expect_at_rest, expect_whole, function_calls, statuses, texts
 
 Stop = Callable[[Estate, "subprocess.Popen[str]"], object]
 
@@ -83,7 +83,9 @@ def test_between_two_members_no_further_one_is_added(approved: Estate) -> None:
     expect_whole(approved)
 
 
-def test_asked_twice_the_runner_leaves_at_once_and_the_engine_goes_on(approved: Estate) -> None:
+def test_asked_twice_the_runner_leaves_at_once_and_the_next_brings_the_engine_to_rest_and_finishes_nothing(
+    approved: Estate,
+) -> None:
     approved.fault(kind="slow", service="arm", method="PUT", path="resourceGroups", seconds=3)
     (run,) = approved.runs()
     process = approved.start("apply", run.id, settings={"LZR_LIMITS__GRACE": "PT5S"})
@@ -92,14 +94,38 @@ def test_asked_twice_the_runner_leaves_at_once_and_the_engine_goes_on(approved: 
     process.send_signal(signal.SIGINT)
     while "Once more" not in process.stderr.readline():
         pass
+    eventually(lambda: "stopped" in approved.runs()[0].options, "the store knows of it")
     process.send_signal(signal.SIGINT)
     assert approved.ended(process, code=None).code == -signal.SIGINT  # which a shell tells as 130
     assert approved.runs()[0].status is Status.APPLYING
-    again = approved.lzr("apply", run.id, code=None)
+    again = approved.lzr("apply", run.id, code=130)
     assert "Going on with" in again.stderr
-    assert statuses(approved)[0] == "interrupted"
-    expect_once(approved)
-    assert approved.engines() == []
+    assert statuses(approved) == ["canceled"]
+    assert any(
+        text.startswith("Took in the state") for text in texts(approved, run)
+    )  # the engine was not interrupted twice
+    assert function_calls(approved) == 0
+    expect_at_rest(approved)
+    approved.mend()
+    approved.decided_by("never")
+    assert approved.lzr("reconcile", approved.documents, "--json").run["status"] == "applied"
+    expect_whole(approved)
+
+
+def test_a_plan_whose_process_was_stopped_and_left_is_not_planned_again(estate: Estate) -> None:
+    """One has the engine, one waits for it, one has not begun: none of them goes on in the next process."""
+    estate.add_tenant(2)
+    estate.add_tenant(3)
+    estate.fault(kind="slow", method="GET", path="managementGroups/corp-online/subscriptions", seconds=600)
+    process = estate.start("plan", estate.documents, settings={"LZR_WORKERS": "1"})
+    eventually(lambda: estate.calls("GET", "managementGroups/corp-online/subscriptions"))
+    process.send_signal(signal.SIGINT)
+    eventually(lambda: not estate.runs(Status.PENDING), "the store knows of it")
+    estate.kill(process)
+    estate.mend()
+    estate.lzr("plan", estate.documents, "--tenant", estate.add_tenant(3), code=6, LZR_LIMITS__GRACE="PT2S")
+    assert [run.status for run in estate.runs()] == [Status.CANCELED] * 3 + [Status.WAITING]
+    assert estate.engines() == []
 
 
 def test_runs_that_wait_for_their_turn_do_not_begin_any_more(estate: Estate) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from datetime import timedelta
 
+import pytest
+
 from runner.domain.run import Status
+from runner.errors import Refused
 from runner.ports import Approval
 from tests.estate import Estate
 from tests.faults.outcome import expect_at_rest, expect_whole, function_calls, statuses
@@ -90,9 +93,14 @@ def test_an_approval_that_has_expired_opens_nothing(estate: Estate) -> None:
         ended = then + timedelta(hours=8)
         approval = Approval(run=waiting.id, digest=waiting.digest, by="somebody", at=then, expires=ended)
         store.runs.approve(approval, now=then)
-    refused = estate.lzr("apply", run["id"], "--json", code=3).run
-    assert (refused["status"], refused["failure"]["code"]) == ("failed", "run-not-approved")
+        assert store.bundles.open(waiting.id, waiting.tenant)
+    refused = estate.lzr("apply", run["id"], code=3).stderr
+    assert "is expired" in refused
+    assert f"lzr plan {estate.documents}" in refused
+    assert statuses(estate) == ["expired"]
     assert estate.calls("PUT") == []
+    with estate.store() as store, pytest.raises(Refused):
+        store.bundles.open(waiting.id, waiting.tenant)
     expect_at_rest(estate)
 
 
