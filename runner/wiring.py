@@ -136,6 +136,12 @@ class Runner:
         )
         return platform.model_copy(update={"spec": platform.spec.model_copy(update={"cloud": cloud})})
 
+    def cloud_of(self, platform: AzurePlatform) -> str:
+        """Which Azure the platform is in; a sandbox is known by its directory, for its address changes with each start."""
+        if self.sandbox is not None:
+            return f"sandbox {Path(self.sandbox.ca_file).absolute().parent}"
+        return platform.spec.endpoints.resource_manager
+
     @cached_property
     def network(self) -> Network:
         from runner.azure.network import Network
@@ -208,7 +214,7 @@ def _terraform(runner: Runner) -> Terraform:
         directory=work_directory(settings) / "runs",
         find_engine=lambda: discover(settings.engine),
         identity=runner.identity,
-        cloud=lambda platform: runner.placed_in_cloud(platform).spec.endpoints.resource_manager,
+        cloud=runner.cloud_of,
         mirror=runner.mirror,
         stand_in=is_stand_in,
         limits=Limits(**settings.limits.model_dump()),

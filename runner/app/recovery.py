@@ -14,7 +14,6 @@ from runner.domain.run import ENDED, EXECUTING, Run, Status
 from runner.errors import Canceled
 from runner.ports import Liveness
 
-
 _MANY = 100_000  # runs that one process may have begun at once
 
 
