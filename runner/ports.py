@@ -197,7 +197,7 @@ class Runs(Protocol):
         """The snapshot that was kept with the run."""
 
     def get(self, run_id: str) -> Run:
-        """The run with this id or unambiguous beginning of one; InputError when there is none or several."""
+        """The run with this id, or the one that begins or ends like this; InputError when there is none or several."""
 
     def find(
         self, *, tenant: str | None = None, statuses: Sequence[Status] | None = None, limit: int = 50
