@@ -46,8 +46,9 @@ APPLICATION_VERSION = "1"
 _APPLICATION = "landing-zone-runner"
 _LOOK_FOR_CANCEL = 0.5  # seconds
 _NOTICE = 0.05  # seconds until a flag of this process is seen
-_POLL = 0.15  # seconds between looks into the queue; what waits there waits for an engine as well
+_POLL = 0.1  # seconds between looks into the queue; what waits there waits for an engine as well
 _CONNECTIONS = 8  # to DBOS's database beside those of the workers, for its own threads
+_LEAVE = 0.03  # seconds between DBOS's looks at whether it is to end
 _AT_ONCE = 2  # runs for each worker: one that has the engine, and one that looks around before it or calls the function after it
 _AWAY = 1.0  # between tries to reach a store that is away
 _STOPPED = "stopped"  # option of a run whose process was asked to stop while it was applied
@@ -112,7 +113,7 @@ class Durable:
             "serializer": JsonSerializer(),
             "log_level": "ERROR",
             "use_listen_notify": False,
-            "notification_listener_polling_interval_sec": _POLL,  # nobody listens, yet leaving waits for one round of it
+            "notification_listener_polling_interval_sec": _LEAVE,  # nobody listens, yet leaving waits for one round of it
         }
         with explained():
             DBOS(config=config)

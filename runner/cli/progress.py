@@ -19,6 +19,7 @@ from runner.errors import RemoteFailed
 from runner.ports import Runs
 
 _EACH = 0.15  # seconds between looks at the store
+_EACH_OF_FEW = 0.04
 _SHARE = 20  # of so many parts of the time, one is spent looking
 _PATIENCE = 60.0  # seconds that the store may be away
 PLANNING = frozenset({Status.PENDING, Status.PLANNING})
@@ -71,7 +72,7 @@ def follow(
             ended(one.run)
         if left:
             _status_line(list(left.values()), total=len(seen), live=live)
-            pause.wait(max(_EACH, _SHARE * (monotonic() - began)))
+            pause.wait(max(_EACH if len(seen) > _FEW else _EACH_OF_FEW, _SHARE * (monotonic() - began)))
     _wipe(live)
     return [seen[run.id].run for run in followed]
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,8 +159,11 @@ def _working(runner: Runner) -> Iterator[Durable]:
     from runner.app import recovery, reviewing
 
     _share_one_heap()
-    runner.prepare()
+    beside = ThreadPoolExecutor(1)
+    prepared = beside.submit(runner.prepare)  # asks the engine for its version while everything else is loaded
+    beside.shutdown(wait=False)
     with runner.durable() as durable:
+        prepared.result()
 
         def on_signal(number: int, frame: object) -> None:
             for each in _SIGNALS:

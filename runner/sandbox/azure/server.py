@@ -163,7 +163,9 @@ class Sandbox:
         for server in listening:
             server.close()
         await carrying.close()
-        await asyncio.sleep(0)  # what was accepted in this very moment becomes a connection, or its socket would be left open
+        await asyncio.sleep(
+            0
+        )  # what was accepted in this very moment becomes a connection, or its socket would be left open
         await asyncio.sleep(0)
         while connections:
             for transport in list(connections.values()):
