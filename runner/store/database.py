@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
+from time import monotonic
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Table, bindparam, create_engine, event, select, text, update
@@ -171,9 +172,9 @@ def _sqlite_engine(file: Path, *, isolation_level: Literal["IMMEDIATE"] | None, 
     @event.listens_for(engine, "connect")
     def _(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = isolation_level
+        connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT.total_seconds() * 1000)}")
+        _use_write_ahead_log(connection)
         for pragma in (
-            f"busy_timeout={int(BUSY_TIMEOUT.total_seconds() * 1000)}",
-            "journal_mode=WAL",
             "foreign_keys=ON",
             f"synchronous={synchronous}",
             "cache_size=-250",  # KiB for each connection: the whole runner lives in 120 MB
@@ -181,6 +182,19 @@ def _sqlite_engine(file: Path, *, isolation_level: Literal["IMMEDIATE"] | None, 
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait for this one where several make the same new file at once, whatever its busy timeout."""
+    deadline = monotonic() + BUSY_TIMEOUT.total_seconds()
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _SQLITE_BUSY or monotonic() > deadline:
+                raise
+            Event().wait(0.01)
 
 
 def postgres_engine(address: str) -> Engine:
