@@ -30,8 +30,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
 from runner.app import recovery
+from runner.app.applying import apply_run
 from runner.app.journal import failure_of
-from runner.app.reconcile import Interrupted, Ports, apply_run, begin, end_badly, plan_run
+from runner.app.planning import plan_run
+from runner.app.walk import Interrupted, Ports, begin, end_badly
 from runner.domain.run import Failure, Run, Status
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed, RunnerError
 from runner.imports import put_off

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner import packaged
-from runner.app.reconcile import Ports
+from runner.app.walk import Ports
 from runner.domain.configuration import Snapshot
 from runner.domain.document import SecretReference
 from runner.domain.platform import AzurePlatform, Cloud
@@ -202,6 +202,7 @@ def _terraform(runner: Runner) -> Terraform:
     from runner.sandbox.provider.mirror import is_stand_in
     from runner.terraform.engine import Limits, discover
     from runner.terraform.infrastructure import Terraform
+    from runner.terraform.initialised import Initialised
     from runner.terraform.state_service import StateService
 
     settings = runner.settings
@@ -212,6 +213,7 @@ def _terraform(runner: Runner) -> Terraform:
         service=runner.stack.enter_context(StateService(runner.store.states, now=now)),
         sources=sources(),
         directory=work_directory(settings) / "runs",
+        initialised=Initialised(work_directory(settings) / "initialised"),
         find_engine=lambda: discover(settings.engine),
         identity=runner.identity,
         cloud=runner.cloud_of,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 
-from runner.app.reconcile import Ports, snapshot_of
+from runner.app.walk import Ports, snapshot_of
 from runner.domain.run import ENDED, EXECUTING, Run, Status
 from runner.errors import Canceled
 from runner.ports import Liveness

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner.app.reconcile import Ports, review_of, snapshot_of
+from runner.app.walk import Ports, review_of, snapshot_of
 from runner.domain.configuration import Snapshot
 from runner.domain.review import Review
 from runner.domain.run import OPEN, Behavior, Failure, Run, Status

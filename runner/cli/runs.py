@@ -35,7 +35,7 @@ def review(run_id: str, everything: bool, function: bool, as_json: bool) -> int:
       lzr runs
       lzr review 01jd8k3v --all
     """
-    from runner.app.reconcile import review_of
+    from runner.app.walk import review_of
     from runner.cli import words
 
     with opened() as runner:

@@ -40,7 +40,7 @@ def me() -> str:
 
 def report(runner: Runner, ended: Sequence[Run], *, as_json: bool, shown: Iterable[str] = ()) -> int:
     """Tell how the runs stand; the exit code is that of the worst. Reviews that wait are shown unless they were (`shown`)."""
-    from runner.app.reconcile import review_of
+    from runner.app.walk import review_of
     from runner.cli import words
     from runner.domain.run import Status
 

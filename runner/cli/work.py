@@ -193,7 +193,7 @@ def _share_one_heap() -> None:
 
 def _settle(runner: Runner, durable: Durable) -> None:
     """Go on with the runs of dead processes, and with those that continue interrupted ones, to where a person is needed."""
-    from runner.app.reconcile import review_of
+    from runner.app.walk import review_of
     from runner.cli import progress, words
     from runner.domain.run import Status
 
@@ -341,7 +341,7 @@ def _told(run: Run, codes: list[int]) -> Iterator[None]:
 def _ask(runner: Runner, durable: Durable, waiting: Run) -> Run | None:
     """Show the review and let the person at the terminal decide; None when nobody approved. Aborts when the person leaves."""
     from runner.app import reviewing
-    from runner.app.reconcile import review_of
+    from runner.app.walk import review_of
     from runner.cli import words
     from runner.domain.run import Status
 

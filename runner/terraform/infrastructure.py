@@ -31,9 +31,10 @@ from runner.domain.run import EngineProcess, Run
 from runner.domain.state import LocalBackend, ManagedBackend
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed
 from runner.ports import Bundles, Journal, Planned, Runs, States
-from runner.terraform import bundle, engine, process, snapshot, workspace
+from runner.terraform import bundle, engine, initialised, process, snapshot, workspace
 from runner.terraform.bundle import Bundle
 from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
+from runner.terraform.initialised import Initialised
 from runner.terraform.state_service import StateService
 
 _LONGEST_TMPDIR = 80  # bytes
@@ -57,6 +58,7 @@ class Terraform:
     service: StateService
     sources: workspace.Sources
     directory: Path
+    initialised: Initialised
     find_engine: Callable[[], Engine]
     identity: Callable[[AzurePlatform, str], Mapping[str, str]]
     cloud: Callable[[AzurePlatform], str]
@@ -82,8 +84,7 @@ class Terraform:
             files = workspace.render(configuration, self.sources)
             workspace.write(files, directory)
         with self._session(run, platform, configuration, journal, stop) as session:
-            with self._step(journal, "initialise"):
-                engine.init(session, backend=_backend_arguments(configuration))
+            self._initialise(session, configuration, files, journal)
             for address in snapshot.half_made_groups(self._content(configuration) or b"{}"):
                 with self._step(journal, "keep what was half made") as note:
                     engine.untaint(session, address)
@@ -138,8 +139,7 @@ class Terraform:
         try:
             with self._session(run, platform, configuration, journal, stop) as session:
                 if not (directory / ".terraform").exists():
-                    with self._step(journal, "initialise"):
-                        engine.init(session, backend=_backend_arguments(configuration), readonly_lock=True)
+                    self._initialise(session, configuration, files, journal, lock=sealed.lock)
                 with self._step(journal, "apply"):
                     return engine.apply(session)
         finally:
@@ -166,6 +166,26 @@ class Terraform:
 
     def on_disk(self) -> tuple[str, ...]:
         return tuple(path.name for path in self.directory.iterdir()) if self.directory.is_dir() else ()
+
+    def _initialise(
+        self,
+        session: Session,
+        configuration: Configuration,
+        files: Mapping[str, bytes],
+        journal: Journal,
+        *,
+        lock: bytes | None = None,
+    ) -> None:
+        """With `lock` only what it names. With another backend than `managed`, `.terraform` names the tenant's state."""
+        shared = isinstance(configuration.backend, ManagedBackend)
+        key = initialised.key(files, engine=self.engine.label, mirror=self.mirror)
+        with self._step(journal, "initialise") as note:
+            if shared and self.initialised.reuse(key, session.directory, lock=lock):
+                note("as for another tenant")
+                return
+            engine.init(session, backend=_backend_arguments(configuration), readonly_lock=lock is not None)
+            if shared:
+                self.initialised.keep(key, session.directory)
 
     @contextmanager
     def _session(

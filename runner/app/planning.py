@@ -1,0 +1,237 @@
+"""Plan a run: look around, plan both halves, and leave one review that somebody can decide."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from runner.app import adoption
+from runner.app.contents import contents_of
+from runner.app.journal import RunJournal
+from runner.app.walk import Ports, begin, end_badly, imports_of, leaving_of, raise_if_stopped, review_of, snapshot_of
+from runner.domain import access, review
+from runner.domain.access import AccessPlan, Group, Member, Removal, Wanted, Warn
+from runner.domain.configuration import Configuration, Placed, Snapshot, compose, unmapped_roles, wanted
+from runner.domain.invocation import invocation
+from runner.domain.plan import Action
+from runner.domain.review import Facts, Review
+from runner.domain.run import Behavior, Run, Status
+from runner.errors import InputError
+from runner.ports import Approval, Azure, Directory, Planned, ResourceManager
+
+
+def plan_run(run_id: str, ports: Ports, stop: threading.Event) -> Run:
+    """Plan a pending run and leave it where somebody can decide, or in an end status. Raises nothing but bugs of the store."""
+    run = begin(run_id, Status.PLANNING, ports)
+    if run.status is not Status.PLANNING or run.executor != ports.executor:
+        return run
+    journal = ports.journal(run_id)
+    try:
+        raise_if_stopped(stop)
+        snapshot = snapshot_of(run, ports)
+        with ports.azure(snapshot.placed.platform, stop) as azure:
+            made = _review(run, snapshot, azure, ports, journal, stop)
+        return _decide(run, snapshot.placed, made, ports)
+    except BaseException as error:  # noqa: BLE001 - the end of a run: one of the two places where errors end
+        return end_badly(run, error, ports)
+
+
+def _review(
+    run: Run, snapshot: Snapshot, azure: Azure, ports: Ports, journal: RunJournal, stop: threading.Event
+) -> Review:
+    placed = snapshot.placed
+    with journal.step("compose"):
+        configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
+    with journal.step("look around"):
+        facts = _facts(placed, configuration, azure.resources)
+        configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, azure.directory))
+    with journal.step("look people up") as note:
+        aim = wanted(placed, configuration.groups)
+        found = azure.directory.look_up(placed.tenant.spec.users)
+        note(f"{len(found)} people")
+    configuration, planned = _plan_infrastructure(run, placed, configuration, azure, ports, journal, stop)
+    with journal.step("compare access"):
+        aim = with_known_groups(aim, planned)
+        current = {g.alias: azure.directory.members(g.object_id) for g in aim.groups if g.object_id}
+        granted = ports.runs.granted(run.tenant)
+        if run.behavior is Behavior.APPLY:
+            changes = access.diff(aim, found, current, granted)
+        else:
+            changes = leaving_access(placed, aim, found, current, granted)
+    with journal.step("review"):
+        warnings = (*configuration.warnings, *unmapped_roles(placed), *changes.warnings, *_of_subscription(facts))
+        call = None
+        if run.behavior is Behavior.APPLY:
+            call = invocation(placed.zone, placed.tenant, subscription_id=configuration.inputs["subscription_id"])
+        made = review.build(
+            run=run.id,
+            behavior=run.behavior,
+            placed=placed,
+            documents=snapshot.digest,
+            configuration=configuration,
+            bundle=planned.bundle,
+            plan=planned.plan,
+            facts=facts,
+            access=changes,
+            invocation=call,
+            approved_invocation=ports.runs.approved_invocation(run.tenant),
+            contents=contents_of(planned.plan.changes, azure.resources),
+            warnings=warnings,
+        )
+        for warning in made.warnings:
+            journal.warn(warning.code, warning.text)
+        ports.runs.keep_review(run.id, digest=made.digest, review=made.model_dump(mode="json"))
+        ports.runs.note(run.id, digest=made.digest, warnings=len(made.warnings))
+    return made
+
+
+def _plan_infrastructure(
+    run: Run,
+    placed: Placed,
+    configuration: Configuration,
+    azure: Azure,
+    ports: Ports,
+    journal: RunJournal,
+    stop: threading.Event,
+) -> tuple[Configuration, Planned]:
+    """Plan; where an earlier apply did not come to its end, plan again with imports of what it left behind, until nothing more is
+    found: what one thing is called may be known only once another one is taken in."""
+    planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
+    if not adoption.is_due(run, ports.runs):
+        return configuration, planned
+    while True:
+        with journal.step("look for what was being created") as note:
+            found = [one for one in adoption.existing(planned.plan.changes, azure) if one not in configuration.imports]
+            note(f"{len(found)} found")
+        if not found:
+            return configuration, planned
+        imports = (*configuration.imports, *found)
+        ports.runs.note(run.id, options={"imports": [item.model_dump() for item in imports]})
+        configuration = replace(configuration, imports=imports)
+        planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
+
+
+def _facts(placed: Placed, configuration: Configuration, resources: ResourceManager) -> Facts:
+    subscription = resources.subscription(configuration.inputs["subscription_id"])
+    if subscription is None:
+        raise InputError(
+            "No such subscription",
+            code="unknown-subscription",
+            detail=f"Subscription {configuration.inputs['subscription_id']} of {placed.tenant.name} does not exist, "
+            "or the runner's identity may not see it.",
+            hint="Check spec.platformTenantId, and the role assignments of the service principal.",
+        )
+    target = configuration.inputs.get("management_group_id")
+    if target is not None and resources.management_group(target) is None:
+        meant = resources.management_group_named(target)
+        raise InputError(
+            "No such management group",
+            code="unknown-management-group",
+            detail=f"There is no management group with the id {target!r}, or the runner may not read it.",
+            hint=f"A group with that display name has the id {meant!r}: use the id."
+            if meant
+            else "Use the id, not the name.",
+        )
+    return Facts(
+        subscription_name=subscription.display_name,
+        subscription_state=subscription.state,
+        management_group=subscription.management_group,
+    )
+
+
+def _as_they_are_called(groups: tuple[Group, ...], directory: Directory) -> tuple[Group, ...]:
+    """Adopted groups under their own names: a reviewer has to know which group that is."""
+    adopted = [group.object_id for group in groups if group.adopted and group.object_id]
+    names = directory.group_names(adopted) if adopted else {}
+    for object_id in adopted:
+        if object_id not in names:
+            raise InputError(
+                "No such group",
+                code="unknown-group",
+                detail=f"There is no group with the object id {object_id}, or the runner may not see it.",
+                hint="Check existingGroups of the tenant.",
+            )
+    return tuple(
+        group.model_copy(update={"name": names[group.object_id]}) if group.adopted and group.object_id else group
+        for group in groups
+    )
+
+
+def _of_subscription(facts: Facts) -> tuple[Warn, ...]:
+    """Azure refuses most changes on a subscription that is not enabled (states of Microsoft.Resources/subscriptions)."""
+    if facts.subscription_state in ("", "Enabled", "Warned", "PastDue"):
+        return ()
+    return (
+        Warn(
+            code="subscription-not-enabled",
+            text=f"The subscription is {facts.subscription_state}: Azure may refuse changes.",
+        ),
+    )
+
+
+def with_known_groups(aim: Wanted, planned: Planned) -> Wanted:
+    """Object ids of the groups that exist in the state and stay; a group that is made or made anew has none yet."""
+    ids: Mapping[str, str] = planned.plan.outputs.get("group_ids") or {}
+    fresh = {
+        change.key
+        for change in planned.plan.changes
+        if change.block == "groups" and change.action in (Action.CREATE, Action.REPLACE)
+    }
+    groups = tuple(
+        group if group.adopted or group.alias in fresh else group.model_copy(update={"object_id": ids.get(group.alias)})
+        for group in aim.groups
+    )
+    return Wanted(groups=groups, people=aim.people)
+
+
+def leaving_access(
+    placed: Placed,
+    aim: Wanted,
+    found: Mapping[str, access.Found],
+    current: Mapping[str, tuple[Member, ...]],
+    granted: Mapping[str, Collection[str]],
+) -> AccessPlan:
+    """Access that ends when a tenant leaves: all of it in groups the runner made, in adopted ones that of the people who are listed or
+    whom the runner put there. None where the platform keeps groups and roles."""
+    if placed.platform.spec.skip_user_group_permission_cleanup:
+        return AccessPlan()
+    removals: list[Removal] = []
+    for group in aim.groups:
+        known = [found[person.username] for person in aim.people.get(group.alias, ())]
+        listed = {one.object_id.lower() for one in known if isinstance(one, access.Known)}
+        listed |= {object_id.lower() for object_id in granted.get(group.object_id or "", ())}
+        for member in current.get(group.alias, ()):
+            if group.object_id and (not group.adopted or member.object_id.lower() in listed):
+                removals.append(access.removal(group, group.object_id, member))
+    warnings = {name: one.warning for name, one in found.items() if isinstance(one, access.Missing)}
+    return AccessPlan(removals=tuple(removals), warnings=tuple(warnings.values()))
+
+
+def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
+    now = ports.now()
+    only_looking = bool(run.options.get("plan_only")) and made.nothing_to_decide
+    if made.nothing_changes and (made.function is None or only_looking):
+        ports.bundles.discard(run.id)
+        ports.infrastructure.discard(run)
+        return ports.runs.move(run.id, Status.UNCHANGED, now=now)
+    rules = placed.zone.spec.approval
+    by, expires = "", now + rules.valid_for
+    if made.nothing_to_decide:
+        by = "policy:as-approved-before"
+    elif continued := run.options.get("continues"):
+        reasons = review.strays(review_of(ports.runs.get(continued), ports), made)
+        standing = ports.runs.approvals(continued)
+        if not standing or standing[-1].expires <= now:
+            reasons.append("the approval has expired")
+        else:
+            expires = standing[-1].expires  # a continuation is not approved for longer than what it continues
+        by = "" if reasons else f"policy:continues-{continued}"
+        for reason in reasons:
+            ports.journal(run.id).warn("not-covered-by-approval", f"To be approved again: {reason}.")
+    elif review.decision(rules, made) == "policy":
+        by = f"policy:{rules.policy}"
+    if not by:
+        ports.infrastructure.discard(run)
+        return ports.runs.move(run.id, Status.WAITING, now=now)
+    return ports.runs.approve(Approval(run=run.id, digest=made.digest, by=by, at=now, expires=expires), now=now)
