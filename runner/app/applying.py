@@ -45,7 +45,7 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
         snapshot = snapshot_of(run, ports)
         placed = snapshot.placed
         made = review_of(run, ports)
-        configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
+        configuration = compose(placed, made.facts, leaving=leaving_of(run), imports=imports_of(run))
         with ports.azure(placed.platform, stop) as azure:
             once("check", lambda: _check_nothing_moved(run, snapshot, configuration, made, azure, ports, journal))
             if run.behavior is Behavior.DESTROY:

@@ -8,17 +8,18 @@ from dataclasses import replace
 
 from runner.app import adoption
 from runner.app.contents import contents_of
+from runner.app.facts import look_around, warnings_of
 from runner.app.journal import RunJournal
 from runner.app.walk import Ports, begin, end_badly, imports_of, leaving_of, raise_if_stopped, review_of, snapshot_of
 from runner.domain import access, review
-from runner.domain.access import AccessPlan, Group, Member, Removal, Wanted, Warn
+from runner.domain.access import AccessPlan, Group, Member, Removal, Wanted
 from runner.domain.configuration import Configuration, Placed, Snapshot, compose, unmapped_roles, wanted
 from runner.domain.invocation import invocation
 from runner.domain.plan import Action
-from runner.domain.review import Facts, Review
+from runner.domain.review import Review
 from runner.domain.run import Behavior, Run, Status
 from runner.errors import InputError
-from runner.ports import Approval, Azure, Directory, Planned, ResourceManager
+from runner.ports import Approval, Azure, Directory, Planned
 
 
 def plan_run(run_id: str, ports: Ports, stop: threading.Event) -> Run:
@@ -41,10 +42,9 @@ def _review(
     run: Run, snapshot: Snapshot, azure: Azure, ports: Ports, journal: RunJournal, stop: threading.Event
 ) -> Review:
     placed = snapshot.placed
-    with journal.step("compose"):
-        configuration = compose(placed, leaving=leaving_of(run), imports=imports_of(run))
     with journal.step("look around"):
-        facts = _facts(placed, configuration, azure.resources)
+        facts = look_around(placed, leaving_of(run), azure)
+        configuration = compose(placed, facts, leaving=leaving_of(run), imports=imports_of(run))
         configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, azure.directory))
     with journal.step("look people up") as note:
         aim = wanted(placed, configuration.groups)
@@ -60,7 +60,7 @@ def _review(
         else:
             changes = leaving_access(placed, aim, found, current, granted)
     with journal.step("review"):
-        warnings = (*configuration.warnings, *unmapped_roles(placed), *changes.warnings, *_of_subscription(facts))
+        warnings = (*configuration.warnings, *unmapped_roles(placed), *changes.warnings, *warnings_of(facts))
         call = None
         if run.behavior is Behavior.APPLY:
             call = invocation(placed.zone, placed.tenant, subscription_id=configuration.inputs["subscription_id"])
@@ -112,34 +112,6 @@ def _plan_infrastructure(
         planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
 
 
-def _facts(placed: Placed, configuration: Configuration, resources: ResourceManager) -> Facts:
-    subscription = resources.subscription(configuration.inputs["subscription_id"])
-    if subscription is None:
-        raise InputError(
-            "No such subscription",
-            code="unknown-subscription",
-            detail=f"Subscription {configuration.inputs['subscription_id']} of {placed.tenant.name} does not exist, "
-            "or the runner's identity may not see it.",
-            hint="Check spec.platformTenantId, and the role assignments of the service principal.",
-        )
-    target = configuration.inputs.get("management_group_id")
-    if target is not None and resources.management_group(target) is None:
-        meant = resources.management_group_named(target)
-        raise InputError(
-            "No such management group",
-            code="unknown-management-group",
-            detail=f"There is no management group with the id {target!r}, or the runner may not read it.",
-            hint=f"A group with that display name has the id {meant!r}: use the id."
-            if meant
-            else "Use the id, not the name.",
-        )
-    return Facts(
-        subscription_name=subscription.display_name,
-        subscription_state=subscription.state,
-        management_group=subscription.management_group,
-    )
-
-
 def _as_they_are_called(groups: tuple[Group, ...], directory: Directory) -> tuple[Group, ...]:
     """Adopted groups under their own names: a reviewer has to know which group that is."""
     adopted = [group.object_id for group in groups if group.adopted and group.object_id]
@@ -155,18 +127,6 @@ def _as_they_are_called(groups: tuple[Group, ...], directory: Directory) -> tupl
     return tuple(
         group.model_copy(update={"name": names[group.object_id]}) if group.adopted and group.object_id else group
         for group in groups
-    )
-
-
-def _of_subscription(facts: Facts) -> tuple[Warn, ...]:
-    """Azure refuses most changes on a subscription that is not enabled (states of Microsoft.Resources/subscriptions)."""
-    if facts.subscription_state in ("", "Enabled", "Warned", "PastDue"):
-        return ()
-    return (
-        Warn(
-            code="subscription-not-enabled",
-            text=f"The subscription is {facts.subscription_state}: Azure may refuse changes.",
-        ),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from runner.domain import naming, tagging
 from runner.domain.access import Frozen, Group, Wanted, Warn
+from runner.domain.facts import Facts
 from runner.domain.landing_zone import LandingZone, RoleDefinition
 from runner.domain.platform import AzurePlatform
 from runner.domain.state import StateBackend
@@ -73,10 +74,13 @@ class Role:
     definitions: tuple[RoleDefinition, ...]
 
 
+NO_FACTS = Facts()
 TENANT_GROUP = "tenant"  # block key of the resource group that is itself the tenant
 
 
-def compose(placed: Placed, *, leaving: Leaving | None = None, imports: tuple[Import, ...] = ()) -> Configuration:
+def compose(
+    placed: Placed, facts: Facts = NO_FACTS, *, leaving: Leaving | None = None, imports: tuple[Import, ...] = ()
+) -> Configuration:
     """The configuration that brings the tenant to its documents, or lets it leave."""
     platform, zone, tenant = placed.platform.spec, placed.zone.spec, placed.tenant
     kind: Literal["subscription", "resource-group"] = "subscription" if platform.type == "azure" else "resource-group"
@@ -102,12 +106,9 @@ def compose(placed: Placed, *, leaving: Leaving | None = None, imports: tuple[Im
             "resource_groups": resource_groups,
             "tags": tags.tags,
         }
-        if kind == "subscription" and zone.azure_management_group_id:
-            blocks.add("management_group")
-            inputs["management_group_id"] = zone.azure_management_group_id
-    elif leaving.move_to is not None and kind == "subscription":
+    if (target := management_group_for(placed, leaving)) is not None:
         blocks.add("management_group")
-        inputs["management_group_id"] = leaving.move_to
+        inputs["management_group_id"] = target
     removed = _removed(placed, leaving) if leaving else ()
     return Configuration(
         tenant=tenant.name,
@@ -128,6 +129,13 @@ def subscription_id(placed: Placed) -> str:
     own = placed.tenant.spec.platform_tenant_id
     parent = placed.platform.spec.subscription_id
     return (own if placed.platform.spec.type == "azure" else parent) or ""
+
+
+def management_group_for(placed: Placed, leaving: Leaving | None) -> str | None:
+    """Id of the management group that the tenant's subscription belongs into; None where it stays as it is."""
+    if placed.platform.spec.type != "azure":
+        return None
+    return placed.zone.spec.azure_management_group_id or None if leaving is None else leaving.move_to
 
 
 def roles_of(placed: Placed) -> tuple[Role, ...]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from runner.domain import wording
 from runner.domain.access import AccessPlan, Addition, Frozen, Warn
 from runner.domain.configuration import Configuration, Placed
+from runner.domain.facts import Facts
 from runner.domain.invocation import Invocation
 from runner.domain.landing_zone import ApprovalRules
 from runner.domain.plan import SENSITIVE, UNKNOWN, Action, Plan, ResourceChange
@@ -65,14 +66,6 @@ class FunctionCall(Frozen):
 
     invocation: Invocation
     as_approved: bool
-
-
-class Facts(Frozen):
-    """What was read from Azure before planning."""
-
-    subscription_name: str = ""
-    subscription_state: str = ""
-    management_group: str | None = None
 
 
 class Review(Frozen):
