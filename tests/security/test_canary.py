@@ -67,7 +67,8 @@ def test_no_secret_is_in_anything_the_runner_wrote(planted: Estate) -> None:
         return ran.stdout
 
     planned = json.loads(lzr("plan", "documents", "--json", code=6))["runs"][0]
-    workspace = {str(path) for path in estate.work.rglob("*") if path.is_file()}
+    # what init keeps of an empty backend is its kind and nulls; as everything else, it is searched below
+    workspace = {str(path) for path in estate.work.rglob("*") if path.is_file() and path.parent.name != ".terraform"}
     assert not [path for path in workspace if path.endswith((".tfplan", ".tfstate", "show.json", ".jsonl"))]
     lzr("review", planned["id"], "--all", "--json")
     lzr("approve", planned["id"])
