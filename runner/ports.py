@@ -50,25 +50,49 @@ class Directory(Protocol):
 
 @dataclass(frozen=True)
 class SubscriptionFacts:
-    """A subscription as Azure reports it now. `management_group` is the id of its parent group where it may be read."""
+    """A subscription as Azure reports it now. `above` are the ids of the management groups above it, from the root group to the one it
+    is in, as far as they may be read."""
 
     id: str
     display_name: str
     state: str
-    management_group: str | None = None
+    above: tuple[str, ...] = ()
+
+    @property
+    def management_group(self) -> str | None:
+        """Id of the group it is in; None where that may not be read."""
+        return self.above[-1] if self.above else None
+
+
+@dataclass(frozen=True)
+class ManagementGroupFacts:
+    """A management group as Azure reports it now; `above` as of a subscription."""
+
+    id: str
+    display_name: str
+    above: tuple[str, ...] = ()
 
 
 class ResourceManager(Protocol):
-    """What is read from ARM before composing. Every call may raise RemoteFailed."""
+    """What is read from ARM before composing, and the tags that Python takes away. Every call may raise RemoteFailed."""
 
     def subscription(self, subscription_id: str) -> SubscriptionFacts | None:
         """The subscription; None when it does not exist or may not be seen."""
 
-    def management_group(self, group_id: str) -> str | None:
-        """Display name of the management group with this id; None when there is none."""
+    def management_group(self, group_id: str) -> ManagementGroupFacts | None:
+        """The management group with this id; None when there is none or it may not be seen."""
 
     def management_group_named(self, display_name: str) -> str | None:
         """Id of the one management group with this display name; None when there is none or several."""
+
+    def locations(self, subscription_id: str) -> tuple[str, ...]:
+        """Names of the locations that the subscription may use; empty where they may not be read."""
+
+    def tags(self, scope: str) -> dict[str, str]:
+        """The tags of a subscription or resource group; none where there is no such thing."""
+
+    def remove_tags(self, scope: str, tags: Mapping[str, str]) -> None:
+        """Take away these tags, each only while it has this value; fine when it is gone."""
 
     def resources_in(self, resource_group_id: str) -> tuple[str, ...]:
         """Ids of what is in the resource group; empty when it is empty or does not exist."""

@@ -27,7 +27,8 @@ from runner.app.walk import (
 )
 from runner.domain.access import AccessPlan, Addition, Invitation
 from runner.domain.configuration import Configuration, Placed, Snapshot, compose
-from runner.domain.review import Review
+from runner.domain.plan import Action
+from runner.domain.review import Review, StaleTags
 from runner.domain.run import Behavior, Run, Status
 from runner.errors import Refused, RemoteFailed
 from runner.ports import Azure, ResourceManager
@@ -53,6 +54,8 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
             outputs = once(
                 "terraform", lambda: _apply_terraform(run, placed, configuration, made, ports, journal, stop)
             )
+            if made.stale_tags is not None:
+                once("tags", lambda: _take_tags_away(made.stale_tags, azure.resources, journal))
             if run.behavior is Behavior.APPLY:
                 made_groups = outputs.get("group_ids") or {}
                 _change_access(run, made.access, configuration, made_groups, azure, ports, journal, stop, once)
@@ -93,6 +96,7 @@ def _check_nothing_moved(
         moved = [] if ports.reread(run, snapshot) == made.documents else ["the documents"]
         moved += ports.infrastructure.moved(run, snapshot.placed.platform, configuration, made.bundle)
         moved += _came_in(made, azure.resources)
+        moved += _was_moved(made, azure.resources)
         if moved:
             raise Refused(
                 "The plan is out of date",
@@ -110,6 +114,23 @@ def _came_in(made: Review, resources: ResourceManager) -> Iterator[str]:
     for item in contents_of(made.changes, resources):
         if not set(item.resources) <= confirmed.get(item.resource_group, set()):
             yield f"the contents of the resource group {item.resource_group}"
+
+
+def _was_moved(made: Review, resources: ResourceManager) -> Iterator[str]:
+    """The subscription's place, where it is to be moved and somebody else has moved it since the review."""
+    if not any(change.block == "management_group" and change.action is not Action.FORGET for change in made.changes):
+        return
+    found = resources.subscription(made.subscription)
+    if found is not None and found.management_group != made.facts.management_group:
+        yield f"the subscription's management group (now {found.management_group or 'not known'})"
+
+
+def _take_tags_away(stale: StaleTags | None, resources: ResourceManager, journal: RunJournal) -> None:
+    if stale is None:
+        return
+    with journal.step("take tags away") as note:
+        resources.remove_tags(stale.scope, stale.tags)
+        note(", ".join(stale.tags))
 
 
 def _apply_terraform(

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 from runner.app import adoption
 from runner.app.contents import contents_of
-from runner.app.facts import look_around, warnings_of
+from runner.app.facts import look_around, overlapping, the_group, warnings_of
 from runner.app.journal import RunJournal
 from runner.app.walk import Ports, begin, end_badly, imports_of, leaving_of, raise_if_stopped, review_of, snapshot_of
-from runner.domain import access, review
+from runner.domain import access, review, tagging
 from runner.domain.access import AccessPlan, Group, Member, Removal, Wanted
-from runner.domain.configuration import Configuration, Placed, Snapshot, compose, unmapped_roles, wanted
+from runner.domain.configuration import Configuration, Placed, Snapshot, compose, tag_scope, unmapped_roles, wanted
 from runner.domain.invocation import invocation
-from runner.domain.plan import Action
-from runner.domain.review import Review
+from runner.domain.plan import Action, Plan
+from runner.domain.review import Review, StaleTags
 from runner.domain.run import Behavior, Run, Status
 from runner.errors import InputError
 from runner.ports import Approval, Azure, Directory, Planned
@@ -43,7 +43,9 @@ def _review(
 ) -> Review:
     placed = snapshot.placed
     with journal.step("look around"):
-        facts = look_around(placed, leaving_of(run), azure)
+        tags = azure.resources.tags(tag_scope(placed)) if run.behavior is Behavior.APPLY else {}
+        facts = look_around(placed, leaving_of(run), azure, tags)
+        group = the_group(placed, leaving_of(run), azure.resources)
         configuration = compose(placed, facts, leaving=leaving_of(run), imports=imports_of(run))
         configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, azure.directory))
     with journal.step("look people up") as note:
@@ -60,9 +62,16 @@ def _review(
         else:
             changes = leaving_access(placed, aim, found, current, granted)
     with journal.step("review"):
-        warnings = (*configuration.warnings, *unmapped_roles(placed), *changes.warnings, *warnings_of(facts))
-        call = None
+        warnings = (
+            *configuration.warnings,
+            *unmapped_roles(placed),
+            *changes.warnings,
+            *warnings_of(facts),
+            *overlapping(snapshot, group, azure.resources),
+        )
+        call, stale_tags = None, None
         if run.behavior is Behavior.APPLY:
+            stale_tags = stale_tags_of(placed, configuration, planned.plan, tags)
             call = invocation(placed.zone, placed.tenant, subscription_id=configuration.inputs["subscription_id"])
         made = review.build(
             run=run.id,
@@ -73,6 +82,7 @@ def _review(
             bundle=planned.bundle,
             plan=planned.plan,
             facts=facts,
+            stale_tags=stale_tags,
             access=changes,
             invocation=call,
             approved_invocation=ports.runs.approved_invocation(run.tenant),
@@ -166,6 +176,30 @@ def leaving_access(
                 removals.append(access.removal(group, group.object_id, member))
     warnings = {name: one.warning for name, one in found.items() if isinstance(one, access.Missing)}
     return AccessPlan(removals=tuple(removals), warnings=tuple(warnings.values()))
+
+
+def stale_tags_of(
+    placed: Placed, configuration: Configuration, plan: Plan, existing: Mapping[str, str]
+) -> StaleTags | None:
+    """Tags to take away beside Terraform, which takes away those in its state. InputError where there would be too many tags."""
+    mapped = configuration.inputs["tags"]
+    by_terraform = {change.key for change in plan.changes if change.block == "tags" and change.action is Action.DELETE}
+    stale = {
+        name: value
+        for name, value in tagging.stale(placed.platform, mapped, existing).items()
+        if name not in by_terraform
+    }
+    others = tagging.too_many(mapped, existing, (*stale, *by_terraform))
+    if others is not None:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        raise InputError(
+            "Too many tags",
+            code="too-many-tags",
+            detail=f"{len(mapped)} mapped tags and {len(others)} of others ({', '.join(others[:5])}{more}) are more than the "
+            f"{tagging.MOST_TAGS} that Azure takes on {tag_scope(placed)}.",
+            hint="Map fewer tags in tenantTags, or have some of the others removed.",
+        )
+    return StaleTags(scope=tag_scope(placed), tags=stale) if stale else None
 
 
 def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:

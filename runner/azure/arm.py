@@ -1,13 +1,14 @@
-"""The ResourceManager port: the few things that are read from ARM before composing. Writes nothing."""
+"""The ResourceManager port: the few things that are read from ARM before composing, and tags that are taken away."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from runner.azure.http import Client, segment
-from runner.ports import SubscriptionFacts
+from runner.ports import ManagementGroupFacts, SubscriptionFacts
 
 SUBSCRIPTIONS = {"api-version": "2022-12-01"}
 MANAGEMENT = {"api-version": "2020-05-01"}
@@ -16,6 +17,8 @@ RESOURCES = {"api-version": "2021-04-01"}
 GROUPS = "/providers/Microsoft.Management/managementGroups"
 UNSEEN = (403, 404)  # for what it will not show, ARM answers the one or the other
 RESOURCE = re.compile(r"(/(?!\.+(/|$))[^/?#%\\]+)+")
+GROUP_TYPE = "Microsoft.Management/managementGroups"
+SCOPE = re.compile(r"/subscriptions/[0-9a-f-]{36}(/resourceGroups/[^/?#%]{1,90})?", re.IGNORECASE)
 RESOURCE_GROUP = re.compile(r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/?#%]{1,90}", re.IGNORECASE)
 
 
@@ -34,13 +37,15 @@ class Arm:
             id=subscription_id.lower(),
             display_name=str(reply.body.get("displayName", "")),
             state=str(reply.body.get("state", "")),
-            management_group=self._parent(subscription_id),
+            above=_above(self._entity(subscription_id, "/subscriptions")),
         )
 
-    def management_group(self, group_id: str) -> str | None:
+    def management_group(self, group_id: str) -> ManagementGroupFacts | None:
         """See ResourceManager."""
-        reply = self._client.get(f"{GROUPS}/{segment(group_id)}", MANAGEMENT, also=UNSEEN)
-        return str(_properties(reply.body).get("displayName", "")) if reply.status == 200 else None
+        if (found := self._entity(group_id, GROUP_TYPE)) is None:
+            return None
+        display_name = str(_properties(found).get("displayName", ""))
+        return ManagementGroupFacts(id=str(found["name"]), display_name=display_name, above=_above(found))
 
     def management_group_named(self, display_name: str) -> str | None:
         """See ResourceManager."""
@@ -52,6 +57,22 @@ class Arm:
             if str(_properties(group).get("displayName", "")).casefold() == wanted
         ]
         return ids[0] if len(ids) == 1 else None
+
+    def locations(self, subscription_id: str) -> tuple[str, ...]:
+        """See ResourceManager."""
+        path = f"/subscriptions/{segment(subscription_id)}/locations"
+        return tuple(str(found["name"]) for found in self._client.pages(path, SUBSCRIPTIONS, also=UNSEEN))
+
+    def tags(self, scope: str) -> dict[str, str]:
+        """See ResourceManager."""
+        reply = self._client.get(_tags_of(scope), RESOURCES, also=UNSEEN)
+        tags = _properties(reply.body).get("tags") if reply.status == 200 else None
+        return {str(name): str(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
+
+    def remove_tags(self, scope: str, tags: Mapping[str, str]) -> None:
+        """See ResourceManager."""
+        body = {"operation": "Delete", "properties": {"tags": dict(tags)}}
+        self._client.patch(_tags_of(scope), RESOURCES, body=body, harmless=True)
 
     def resources_in(self, resource_group_id: str) -> tuple[str, ...]:
         """See ResourceManager."""
@@ -70,17 +91,35 @@ class Arm:
         path = quote(resource_id, safe="/()$@:,;=!*~")
         return self._client.get(path, {"api-version": api_version}, also=(*UNSEEN, 409)).status == 200
 
-    def _parent(self, subscription_id: str) -> str | None:
-        """The management group above; getEntities is the one call that tells without a right on that group."""
-        query = MANAGEMENT | {"$filter": f"name eq '{subscription_id.lower()}'"}
+    def _entity(self, name: str, type_: str) -> dict[str, Any] | None:
+        """A subscription or management group with what is above it; getEntities is the one call that tells of a subscription without a
+        right on the groups above."""
+        doubled = name.replace("'", "''")
+        query = MANAGEMENT | {"$filter": f"name eq '{doubled}'"}
         reply = self._client.post(
             "/providers/Microsoft.Management/getEntities", query, body=None, harmless=True, also=UNSEEN
         )
         for entity in self._client.items(reply.body):
-            if str(entity.get("name", "")).lower() == subscription_id.lower():
-                parent = _properties(entity).get("parent") or {}
-                return str(parent.get("id") or "").rpartition("/")[2] or None
+            same = str(entity.get("name", "")).lower() == name.lower()
+            if same and str(entity.get("type", "")).lower() == type_.lower():
+                return entity
         return None
+
+
+def _above(entity: dict[str, Any] | None) -> tuple[str, ...]:
+    """Ids of the groups above, from the root group down to the one it is in."""
+    properties = _properties(entity or {})
+    chain = properties.get("parentNameChain")
+    if isinstance(chain, list) and chain:
+        return tuple(str(name) for name in chain)
+    parent = str((properties.get("parent") or {}).get("id") or "").rpartition("/")[2]
+    return (parent,) if parent else ()
+
+
+def _tags_of(scope: str) -> str:
+    if not SCOPE.fullmatch(scope):
+        raise ValueError("This is no subscription's or resource group's id.")
+    return f"{quote(scope, safe='/()')}/providers/Microsoft.Resources/tags/default"
 
 
 def _properties(entity: dict[str, Any]) -> dict[str, Any]:

@@ -130,6 +130,10 @@ class Client:
         """POST. `harmless` says that doing it twice is as good as once."""
         return self._send("POST", self.base + addressed(path, query), body=body, harmless=harmless, also=also)
 
+    def patch(self, path: str, query: Mapping[str, str] | None = None, *, body: Json, harmless: bool) -> Reply:
+        """PATCH. `harmless` says that doing it twice is as good as once."""
+        return self._send("PATCH", self.base + addressed(path, query), body=body, harmless=harmless)
+
     def delete(self, path: str, *, also: Collection[int] = ()) -> Reply:
         """DELETE; what is gone already is usually a 404 in `also`."""
         return self._send("DELETE", self.base + path, harmless=True, also=also)

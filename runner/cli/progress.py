@@ -18,7 +18,7 @@ from runner.domain.run import EXECUTING, Run, Status
 from runner.errors import RemoteFailed
 from runner.ports import Runs
 
-_EACH = 0.15  # seconds between looks at the store
+_EACH = 0.3  # seconds between looks at the store
 _EACH_OF_FEW = 0.04
 _SHARE = 20  # of so many parts of the time, one is spent looking
 _PATIENCE = 60.0  # seconds that the store may be away

@@ -93,7 +93,8 @@ def heading(made: Review) -> Iterator[str]:
 
 def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
     counts = made.counts
-    if not made.changes:
+    stale = made.stale_tags
+    if not made.changes and stale is None:
         yield _title("Infrastructure", f"no changes   {counts['resources']} resources")
         yield ""
         return
@@ -111,6 +112,11 @@ def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
             yield from _attributes(change)
         elif change.action is Action.UPDATE:
             yield from (f"       {_attribute(attribute)}" for attribute in _told(change)[:3])
+    if stale is not None:
+        tags = ", ".join(f"{name} = {value}" for name, value in stale.tags.items())
+        yield _line(
+            "-", f"Take away the tags {tags}: they begin with the prefix of the runner's, and nothing maps them"
+        )
     if hidden := counts["records"]:
         records = [c.address for c in made.changes if c.address not in {s.address for s in made.sentences}]
         yield click.style(

@@ -247,6 +247,7 @@ def _asked_for(paths: Sequence[Path], around: Sequence[Path], only: Sequence[str
                 placed=placed[name],
                 digest=read.digest(name),
                 files=tuple(str(Path(file).absolute()) for file in read.files(name)),
+                neighbours=read.neighbours(name),
             )
             for name in progress.counted(tuple(placed), "started")
         ),

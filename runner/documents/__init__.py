@@ -54,6 +54,17 @@ class Documents:
         zone = self.zones[found.spec.landing_zone_ref.name]
         return Placed(platform=self.platforms[zone.spec.platform_ref.name], zone=zone, tenant=found)
 
+    def neighbours(self, tenant: str) -> dict[str, str]:
+        """Management groups of the other landing zones on the tenant's platform, by the zone's name."""
+        own = self.placed(tenant).zone
+        return {
+            name: zone.spec.azure_management_group_id
+            for name, zone in sorted(self.zones.items())
+            if name != own.name
+            and zone.spec.platform_ref.name == own.spec.platform_ref.name
+            and zone.spec.azure_management_group_id
+        }
+
     def source(self, kind: str, name: str) -> str:
         """`file:line` where the document of this kind and name begins."""
         return self.places[kind, name][1]

@@ -176,3 +176,19 @@ def zone_on_platform(loaded: Loaded, zone: LandingZone, platform: AzurePlatform,
     if type_ == "azurerg" and spec.azure_rg_location is None:
         message = "azureRgLocation is missing: it is where the landing zone's resource groups are made."
         findings.wrong(loaded, ("spec", "azureRgLocation"), message, "azureRgLocation: westeurope", missing=True)
+
+
+def shared_groups(zones: Sequence[Loaded], findings: Findings) -> None:
+    """Two landing zones in one management group: its policies cannot tell their tenants apart. Nested groups show in Azure only, where
+    planning looks."""
+    first: dict[tuple[str, str], Loaded] = {}
+    for loaded in zones:
+        zone = loaded.checked.document
+        if not isinstance(zone, LandingZone) or not zone.spec.azure_management_group_id:
+            continue
+        group = zone.spec.azure_management_group_id
+        other = first.setdefault((zone.spec.platform_ref.name, group.casefold()), loaded)
+        if other is not loaded:
+            message = f"The landing zone {shown(other.checked.name)} puts its subscriptions into {shown(group)} as well: {other.at}."
+            hint = "Give each landing zone a management group of its own, beside the others."
+            findings.warn(loaded, ("spec", "azureManagementGroupId"), message, hint)

@@ -28,11 +28,15 @@ class Placed(Frozen):
 
 
 class Snapshot(Frozen):
-    """What the documents said when a run was started (there are no secrets in them), their digest, and the files they were in."""
+    """What the documents said when a run was started (there are no secrets in them), their digest, and the files they were in.
+
+    `neighbours` are the management groups of the platform's other landing zones, by the zone's name.
+    """
 
     placed: Placed
     digest: str
     files: tuple[str, ...]
+    neighbours: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,10 @@ def compose(
             "administrative_unit_id": platform.administrative_unit_id,
             "role_assignments": role_assignments(placed),
             "resource_groups": resource_groups,
-            "tags": tags.tags,
+            "tags": {facts.tag_spellings.get(name, name): value for name, value in tags.tags.items()},
         }
-    if (target := management_group_for(placed, leaving)) is not None:
+    target = management_group_for(placed, leaving)
+    if target is not None and not (leaving is None and stays_below(placed, facts)):
         blocks.add("management_group")
         inputs["management_group_id"] = target
     removed = _removed(placed, leaving) if leaving else ()
@@ -136,6 +141,20 @@ def management_group_for(placed: Placed, leaving: Leaving | None) -> str | None:
     if placed.platform.spec.type != "azure":
         return None
     return placed.zone.spec.azure_management_group_id or None if leaving is None else leaving.move_to
+
+
+def stays_below(placed: Placed, facts: Facts) -> bool:
+    """Whether the subscription is in a group somewhere below the zone's, and may stay there."""
+    target = (placed.zone.spec.azure_management_group_id or "").lower()
+    further_up = {group.lower() for group in facts.above[:-1]}
+    return placed.platform.spec.allow_hierarchical_management_group_assignment and target in further_up
+
+
+def tag_scope(placed: Placed) -> str:
+    """Resource id of what carries the tenant's tags: its subscription or its resource group."""
+    scope = f"/subscriptions/{subscription_id(placed)}"
+    group = resource_groups_of(placed).get(TENANT_GROUP)
+    return f"{scope}/resourceGroups/{group['name']}" if group else scope
 
 
 def roles_of(placed: Placed) -> tuple[Role, ...]:

@@ -6,8 +6,19 @@ from runner.domain.access import Frozen
 
 
 class Facts(Frozen):
-    """A tenant's surroundings in Azure. `management_group` is the id of the group its subscription is in now."""
+    """A tenant's surroundings in Azure.
+
+    `above` are the ids of the management groups above its subscription, from the root group to the one it is in. `tag_spellings` says
+    how a tag that exists already is written there, by the name that is mapped: Azure does not tell capitals from small letters, and
+    keeps the spelling that was there first.
+    """
 
     subscription_name: str = ""
     subscription_state: str = ""
-    management_group: str | None = None
+    above: tuple[str, ...] = ()
+    tag_spellings: dict[str, str] = {}
+
+    @property
+    def management_group(self) -> str | None:
+        """Id of the group that the subscription is in now; None where that may not be read."""
+        return self.above[-1] if self.above else None

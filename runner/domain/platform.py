@@ -181,6 +181,9 @@ class PlatformSpec(Value):
     """Keep groups and role assignments when a tenant leaves."""
     administrative_unit_id: Uuid | None = None
     """Object id of the administrative unit that new groups are put into."""
+    allow_hierarchical_management_group_assignment: bool = False
+    """Type azure: a subscription that is in a group somewhere below the landing zone's is left there; without it, it is moved directly
+    into the landing zone's group."""
     state_backend: StateBackend = ManagedBackend()
     """Where Terraform's state lives."""
 

@@ -61,6 +61,16 @@ class Contents(Frozen):
     resources: tuple[str, ...]
 
 
+class StaleTags(Frozen):
+    """Tags with the platform's prefix that nothing maps and that are not in the state: left by somebody who made them the same way.
+
+    They are the runner's by their prefix, and are taken away after Terraform, each only while it has this value.
+    """
+
+    scope: str
+    tags: dict[str, str]
+
+
 class FunctionCall(Frozen):
     """The function call of the run. `as_approved` says that the very same call was approved before."""
 
@@ -84,6 +94,7 @@ class Review(Frozen):
     changes: tuple[ResourceChange, ...]
     drift: tuple[ResourceChange, ...]
     counts: dict[str, int]
+    stale_tags: StaleTags | None = None
     access: AccessPlan
     function: FunctionCall | None
     contents: tuple[Contents, ...]
@@ -96,7 +107,7 @@ class Review(Frozen):
 
     @property
     def nothing_changes(self) -> bool:
-        return not self.changes and self.access.empty
+        return not self.changes and self.access.empty and self.stale_tags is None
 
     @property
     def nothing_to_decide(self) -> bool:
@@ -118,6 +129,7 @@ def build(
     bundle: BundleFacts,
     plan: Plan,
     facts: Facts,
+    stale_tags: StaleTags | None = None,
     access: AccessPlan,
     invocation: Invocation | None,
     approved_invocation: Mapping[str, Any] | None,
@@ -151,6 +163,7 @@ def build(
         changes=plan.changes,
         drift=plan.drift,
         counts=counts_of(plan, shown),
+        stale_tags=stale_tags,
         access=access,
         function=function,
         contents=tuple(contents),
@@ -309,6 +322,9 @@ def strays(approved: Review, fresh: Review) -> list[str]:
     reasons += [f"{i.email} would be invited" for i in fresh.access.invitations if i not in approved.access.invitations]
     if fresh.function and (approved.function is None or fresh.function.invocation != approved.function.invocation):
         reasons.append("the function call is another one")
+    allowed = approved.stale_tags.tags if approved.stale_tags else {}
+    if fresh.stale_tags and not fresh.stale_tags.tags.items() <= allowed.items():
+        reasons.append("tags would be taken away that were not approved")
     if fresh.contents:
         reasons.append("a resource group with contents would be deleted")
     if fresh.documents != approved.documents:

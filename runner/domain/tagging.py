@@ -9,6 +9,7 @@ https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resource
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -74,6 +75,33 @@ def tags_of(platform: AzurePlatform, zone: LandingZone | None, tenant: Tenant) -
             warnings.append(_cut(f"The value of the Azure tag {key.text}", len(value), LONGEST_VALUE))
         tags[key.text] = value[:LONGEST_VALUE]
     return Tagging(tags, (*(warn for key in keys for warn in key.warnings), *warnings), wrong_keys(platform, keys))
+
+
+def spellings(mapped: Mapping[str, str], existing: Mapping[str, str]) -> dict[str, str]:
+    """How mapped tags that exist in other capitals are written in Azure, which does not tell them apart and keeps the first spelling.
+
+    Set under the mapped spelling, such a tag would come back in the other one and show as a change in every plan.
+    """
+    there = {name.casefold(): name for name in existing}
+    return {name: there[name.casefold()] for name in mapped if there.get(name.casefold(), name) != name}
+
+
+def stale(platform: AzurePlatform, mapped: Mapping[str, str], existing: Mapping[str, str]) -> dict[str, str]:
+    """Existing tags that are the runner's by their prefix and that nothing maps. Without a prefix, none."""
+    prefix = platform.spec.tenant_tags.namespace_prefix.casefold()
+    wanted = {name.casefold() for name in mapped}
+    return {
+        name: value
+        for name, value in sorted(existing.items())
+        if prefix and name.casefold().startswith(prefix) and name.casefold() not in wanted
+    }
+
+
+def too_many(mapped: Mapping[str, str], existing: Mapping[str, str], going: Collection[str]) -> tuple[str, ...] | None:
+    """Names of the tags of others, where they and the mapped ones are more than Azure takes; `going` are those that are taken away."""
+    ours = {name.casefold() for name in (*mapped, *going)}
+    others = tuple(sorted(name for name in existing if name.casefold() not in ours))
+    return others if len(mapped) + len(others) > MOST_TAGS else None
 
 
 def keys_of(platform: AzurePlatform) -> tuple[Key, ...]:

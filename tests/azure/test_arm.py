@@ -11,7 +11,7 @@ import pytest
 from runner.azure.connect import Connections
 from runner.azure.network import Network
 from runner.errors import RemoteFailed
-from runner.ports import ResourceManager, SubscriptionFacts
+from runner.ports import ManagementGroupFacts, ResourceManager, SubscriptionFacts
 from runner.sandbox.azure.server import Sandbox
 from tests.azure.loopback import Loopback, Received, Reply
 from tests.azure.scenes import SERVICE_PRINCIPAL, WORKLOAD, Scene, platform_at, seed_of
@@ -81,7 +81,7 @@ def resources(sandbox: Sandbox) -> Iterator[ResourceManager]:
 
 def test_a_subscription_with_its_state_and_place(resources: ResourceManager) -> None:
     assert resources.subscription(SUBSCRIPTION) == SubscriptionFacts(
-        id=SUBSCRIPTION, display_name="portal", state="Warned", management_group="corp-online"
+        id=SUBSCRIPTION, display_name="portal", state="Warned", above=(WORKLOAD, "corp", "corp-online")
     )
 
 
@@ -101,8 +101,12 @@ def test_a_subscription_that_may_not_be_seen_or_is_none(subscription: str, resou
 
 
 def test_a_management_group_is_found_by_id_and_never_by_name(resources: ResourceManager) -> None:
-    assert resources.management_group("corp-online") == "Online"
+    assert resources.management_group("corp-online") == ManagementGroupFacts(
+        "corp-online", "Online", (WORKLOAD, "corp")
+    )
+    assert resources.management_group("CORP-online") == resources.management_group("corp-online")
     assert resources.management_group("Online") is None
+    assert resources.management_group(SUBSCRIPTION) is None
 
 
 @pytest.mark.parametrize("group", ["none", "twin-1"])
@@ -121,6 +125,31 @@ def test_the_id_of_a_management_group_that_somebody_named(resources: ResourceMan
     grow(sandbox, roleAssignments=[root])
     assert resources.management_group_named("Twin") is None
     assert resources.management_group_named("Corporate") == "corp"
+
+
+def test_the_locations_of_a_subscription(resources: ResourceManager) -> None:
+    assert {"westeurope", "northeurope"} <= set(resources.locations(SUBSCRIPTION))
+    assert resources.locations(HIDDEN) == ()
+
+
+@pytest.mark.parametrize("scope", [f"/subscriptions/{SUBSCRIPTION}", GROUP])
+def test_tags_are_read_and_taken_away_only_while_they_have_the_value(
+    scope: str, resources: ResourceManager, sandbox: Sandbox
+) -> None:
+    writes = {"principal": SERVICE_PRINCIPAL, "role": "Contributor", "scope": f"/subscriptions/{SUBSCRIPTION}"}
+    grow(sandbox, roleAssignments=[writes])
+    tags = f"{scope}/providers/Microsoft.Resources/tags/default?api-version=2021-04-01"
+    given = {"lz_a": "1", "lz_b": "2", "Other": "3"}
+    sandbox.drift("PATCH", tags, {"operation": "Replace", "properties": {"tags": given}})
+    assert resources.tags(scope) == given
+
+    resources.remove_tags(scope, {"LZ_A": "1", "lz_b": "another", "gone": "4"})
+    assert resources.tags(scope) == {"lz_b": "2", "Other": "3"}
+
+
+def test_what_does_not_exist_has_no_tags(resources: ResourceManager) -> None:
+    assert resources.tags(f"{GROUP}-none") == {}
+    assert resources.tags(f"/subscriptions/{NOWHERE}") == {}
 
 
 def test_everything_in_a_resource_group_over_all_pages(resources: ResourceManager) -> None:
@@ -148,6 +177,8 @@ def test_what_is_no_id_never_reaches_an_address(resource_id: str, resources: Res
         resources.exists(resource_id, api_version="2024-03-01")
     with pytest.raises(ValueError, match="id"):
         resources.resources_in(resource_id)
+    with pytest.raises(ValueError, match="id"):
+        resources.tags(resource_id)
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])

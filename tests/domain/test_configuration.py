@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from runner.domain.configuration import Leaving, compose, unmapped_roles, wanted
+from runner.domain.facts import Facts
 from runner.domain.platform import CLOUDS, PORTALS
 from tests.domain.documents import CONTRIBUTOR, OWNER, READER, SUBSCRIPTION, placed
 
@@ -186,3 +187,20 @@ def leaves(value: Any) -> Iterator[Any]:
             yield from leaves(part)
     else:
         yield value
+
+
+def test_a_subscription_below_the_zones_group_stays_there_only_where_the_platform_allows_it() -> None:
+    below = Facts(above=("root", "corp-online", "team-a"))
+    allowed = placed(platform={"allowHierarchicalManagementGroupAssignment": True})
+    assert "management_group" not in compose(allowed, below).blocks
+    assert "management_group" in compose(placed(), below).blocks
+    for elsewhere in ((), ("root",), ("root", "corp-online"), ("root", "other", "corp")):
+        assert "management_group" in compose(allowed, Facts(above=elsewhere)).blocks
+    leaving = compose(allowed, below, leaving=Leaving(move_to="corp-online"))
+    assert leaving.inputs["management_group_id"] == "corp-online"
+
+
+def test_a_tag_is_set_under_the_name_it_has_already() -> None:
+    mappers = [{"key": "Owner", "valuePattern": "x"}, {"key": "team", "valuePattern": "y"}]
+    which = placed(platform={"tenantTags": {"tagMappers": mappers}})
+    assert compose(which, Facts(tag_spellings={"Owner": "OWNER"})).inputs["tags"] == {"OWNER": "x", "team": "y"}

@@ -72,7 +72,7 @@ def made(
         configuration=configuration,
         bundle=more.get("bundle", BUNDLE),
         plan=Plan(changes=changes, resources=len(changes)),
-        facts=Facts(subscription_name="payments", management_group="sandbox"),
+        facts=Facts(subscription_name="payments", above=("root", "sandbox")),
         access=access or AccessPlan(),
         invocation=call,
         approved_invocation=approved,

@@ -227,3 +227,46 @@ def test_whatever_is_mapped_the_tags_are_ones_azure_takes_or_something_is_wrong(
     acceptable = acceptable and not any(key.startswith(("microsoft", "azure", "windows")) for key in folded)
     acceptable = acceptable and all(key and key == key.strip() for key in folded)
     assert acceptable == (not result.wrong)
+
+
+NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
+TAGS = st.dictionaries(NAMES, st.text(max_size=4), max_size=60)
+
+
+@given(TAGS, TAGS)
+def test_a_tag_that_exists_keeps_its_spelling_and_no_tag_is_set_twice(
+    mapped: dict[str, str], existing: dict[str, str]
+) -> None:
+    mapped = {name.lower(): value for name, value in mapped.items()}
+    spelled = tagging.spellings(mapped, existing)
+    used = [spelled.get(name, name) for name in mapped]
+    assert len({name.casefold() for name in used}) == len(mapped)
+    for name in used:
+        assert name in existing or name.casefold() not in {other.casefold() for other in existing}
+
+
+@given(TAGS, TAGS, st.sampled_from(["", "a", "lz_"]))
+def test_only_tags_with_the_prefix_that_nothing_maps_are_taken_away(
+    mapped: dict[str, str], existing: dict[str, str], prefix: str
+) -> None:
+    existing |= {f"{prefix}{name}": value for name, value in existing.items()}
+    platform = placed(platform={"tenantTags": {"namespacePrefix": prefix}}).platform
+    gone = tagging.stale(platform, mapped, existing)
+    assert gone.items() <= existing.items()
+    assert all(prefix and name.casefold().startswith(prefix) for name in gone)
+    assert not {name.casefold() for name in gone} & {name.casefold() for name in mapped}
+    kept = existing.keys() - gone.keys()
+    assert all(
+        not prefix or not name.casefold().startswith(prefix) or name.casefold() in {one.casefold() for one in mapped}
+        for name in kept
+    )
+
+
+def test_existing_tags_count_against_the_fifty() -> None:
+    mapped = {f"m{number}": "" for number in range(10)}
+    existing = {f"e{number}": "" for number in range(40)} | {"M0": ""}
+    assert tagging.too_many(mapped, existing, ()) is None
+    assert tagging.too_many(mapped, existing | {"one-more": ""}, ()) == tuple(
+        sorted([*(f"e{number}" for number in range(40)), "one-more"])
+    )
+    assert tagging.too_many(mapped, existing | {"one-more": ""}, ("E0",)) is None

@@ -128,8 +128,19 @@ def _entity(session: Session, entity_id: str, type_: str, name: str, display_nam
             "tenantId": session.estate.tenant_id,
             "displayName": display_name,
             "parent": {"id": MANAGEMENT_GROUP + parent if parent else None},
+            "parentNameChain": _chain(session, parent),
         },
     }
+
+
+def _chain(session: Session, parent: str | None) -> list[str]:
+    """Names of the groups above, from the root group to the immediate parent."""
+    chain: list[str] = []
+    while parent:
+        chain.insert(0, parent)
+        above = session.estate.management_group(parent)
+        parent = above.parent if above else None
+    return chain
 
 
 def _subscriptions(session: Session, call: Call, ids: Ids) -> Answer:
