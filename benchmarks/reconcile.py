@@ -21,7 +21,14 @@ from benchmarks import estate
 
 WORKERS = 2
 AT_ONCE = 2 * WORKERS  # runs that go on at once: look-ups of some while the engines of others work
-OUTSIDE = {"look around", "look people up", "compare access", "change access", "call the function"}
+OUTSIDE = {
+    "look around",
+    "look people up",
+    "look for what exists already",
+    "compare access",
+    "change access",
+    "call the function",
+}
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,12 @@ class ResourceManager(Protocol):
     def resources_in(self, resource_group_id: str) -> tuple[str, ...]:
         """Ids of what is in the resource group; empty when it is empty or does not exist."""
 
+    def location_of(self, resource_group_id: str) -> str | None:
+        """Location of the resource group; None when there is none with this id."""
+
+    def role_assignments(self, scope: str, principal_id: str) -> dict[str, str]:
+        """Names of the principal's role assignments right at this scope, by the id of the role definition."""
+
     def exists(self, resource_id: str, *, api_version: str) -> bool:
         """Whether there is a resource with this id."""
 
@@ -281,6 +287,12 @@ class Runs(Protocol):
         """The function call that was last approved for the tenant."""
 
     def keep_approved_invocation(self, tenant: str, invocation: Mapping[str, Any]) -> None: ...
+
+    def adopted(self, tenant: str) -> dict[str, str]:
+        """Groups that had a wanted name already and are used as they are: object ids by the name."""
+
+    def keep_adopted(self, tenant: str, groups: Mapping[str, str]) -> None:
+        """Note that somebody approved to use these, by the name."""
 
     def granted(self, tenant: str) -> dict[str, list[str]]:
         """Whom the runner itself put into groups that it did not make: object ids of people by that of the group."""

@@ -104,6 +104,8 @@ def _check_nothing_moved(
                 detail=f"Since it was reviewed, {' and '.join(moved)} changed, so the approval is void.",
                 hint=f"lzr plan {run.source}",
             )
+        if made.adopts:
+            ports.runs.keep_adopted(run.tenant, made.adopts)
         if made.function is not None:
             ports.runs.keep_approved_invocation(run.tenant, made.function.invocation.model_dump(mode="json"))
 

@@ -14,6 +14,7 @@ from runner.app.walk import Ports, begin, end_badly, imports_of, leaving_of, rai
 from runner.domain import access, review, tagging
 from runner.domain.access import AccessPlan, Group, Member, Removal, Wanted
 from runner.domain.configuration import Configuration, Placed, Snapshot, compose, tag_scope, unmapped_roles, wanted
+from runner.domain.facts import Facts
 from runner.domain.invocation import invocation
 from runner.domain.plan import Action, Plan
 from runner.domain.review import Review, StaleTags
@@ -44,17 +45,15 @@ def _review(
     placed = snapshot.placed
     with journal.step("look around"):
         tags = azure.resources.tags(tag_scope(placed)) if run.behavior is Behavior.APPLY else {}
-        facts = look_around(placed, leaving_of(run), azure, tags)
+        adopted = _still_there(ports.runs.adopted(run.tenant), azure.directory)
+        facts = look_around(placed, leaving_of(run), azure, tags).model_copy(update={"adopted_groups": adopted})
         group = the_group(placed, leaving_of(run), azure.resources)
-        configuration = compose(placed, facts, leaving=leaving_of(run), imports=imports_of(run))
-        configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, azure.directory))
     with journal.step("look people up") as note:
-        aim = wanted(placed, configuration.groups)
         found = azure.directory.look_up(placed.tenant.spec.users)
         note(f"{len(found)} people")
-    configuration, planned = _plan_infrastructure(run, placed, configuration, azure, ports, journal, stop)
+    facts, configuration, planned = _plan_infrastructure(run, snapshot, facts, azure, ports, journal, stop)
     with journal.step("compare access"):
-        aim = with_known_groups(aim, planned)
+        aim = with_known_groups(wanted(placed, configuration.groups), planned)
         current = {g.alias: azure.directory.members(g.object_id) for g in aim.groups if g.object_id}
         granted = ports.runs.granted(run.tenant)
         if run.behavior is Behavior.APPLY:
@@ -83,6 +82,7 @@ def _review(
             plan=planned.plan,
             facts=facts,
             stale_tags=stale_tags,
+            adopts={name: one for name, one in facts.adopted_groups.items() if name not in adopted},
             access=changes,
             invocation=call,
             approved_invocation=ports.runs.approved_invocation(run.tenant),
@@ -98,28 +98,42 @@ def _review(
 
 def _plan_infrastructure(
     run: Run,
-    placed: Placed,
-    configuration: Configuration,
+    snapshot: Snapshot,
+    facts: Facts,
     azure: Azure,
     ports: Ports,
     journal: RunJournal,
     stop: threading.Event,
-) -> tuple[Configuration, Planned]:
-    """Plan; where an earlier apply did not come to its end, plan again with imports of what it left behind, until nothing more is
-    found: what one thing is called may be known only once another one is taken in."""
-    planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
-    if not adoption.is_due(run, ports.runs):
-        return configuration, planned
+) -> tuple[Facts, Configuration, Planned]:
+    """Plan; where something that would be created exists already, plan again with it taken in, until nothing more is found: what one thing
+    is called may be known only once another one is taken in."""
+    placed, leaving, imports = snapshot.placed, leaving_of(run), imports_of(run)
     while True:
-        with journal.step("look for what was being created") as note:
-            found = [one for one in adoption.existing(planned.plan.changes, azure) if one not in configuration.imports]
-            note(f"{len(found)} found")
-        if not found:
-            return configuration, planned
-        imports = (*configuration.imports, *found)
-        ports.runs.note(run.id, options={"imports": [item.model_dump() for item in imports]})
-        configuration = replace(configuration, imports=imports)
+        configuration = compose(placed, facts, leaving=leaving, imports=imports)
+        configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, azure.directory))
         planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
+        creates = [
+            change
+            for change in planned.plan.changes
+            if change.action is Action.CREATE and change.address not in {item.address for item in imports}
+        ]
+        if not creates:
+            return facts, configuration, planned
+        with journal.step("look for what exists already") as note:
+            own = adoption.in_flight(run, ports.runs)
+            found = adoption.existing(creates, azure, own_groups=own)
+            note(f"{len(found.imports) + len(found.groups)} found")
+        if not (found.imports or found.groups):
+            return facts, configuration, planned
+        imports = (*imports, *found.imports)
+        ports.runs.note(run.id, options={"imports": [item.model_dump() for item in imports]})
+        facts = facts.model_copy(update={"adopted_groups": {**facts.adopted_groups, **found.groups}})
+
+
+def _still_there(adopted: Mapping[str, str], directory: Directory) -> dict[str, str]:
+    """Adopted groups but those that somebody has deleted: in their place, groups of the runner's own are made."""
+    names = directory.group_names(sorted(adopted.values())) if adopted else {}
+    return {name: object_id for name, object_id in adopted.items() if object_id in names}
 
 
 def _as_they_are_called(groups: tuple[Group, ...], directory: Directory) -> tuple[Group, ...]:

@@ -12,6 +12,7 @@ from runner.ports import ManagementGroupFacts, SubscriptionFacts
 
 SUBSCRIPTIONS = {"api-version": "2022-12-01"}
 MANAGEMENT = {"api-version": "2020-05-01"}
+ASSIGNMENTS = {"api-version": "2022-04-01"}
 RESOURCES = {"api-version": "2021-04-01"}
 
 GROUPS = "/providers/Microsoft.Management/managementGroups"
@@ -80,6 +81,26 @@ class Arm:
             raise ValueError("This is no resource group's id.")
         listed = self._client.pages(f"{resource_group_id}/resources", RESOURCES, also=(404,))
         return tuple(str(resource["id"]) for resource in listed)
+
+    def location_of(self, resource_group_id: str) -> str | None:
+        """See ResourceManager."""
+        if not RESOURCE_GROUP.fullmatch(resource_group_id):
+            raise ValueError("This is no resource group's id.")
+        reply = self._client.get(resource_group_id, RESOURCES, also=UNSEEN)
+        return str(reply.body.get("location", "")) if reply.status == 200 else None
+
+    def role_assignments(self, scope: str, principal_id: str) -> dict[str, str]:
+        """See ResourceManager."""
+        if not SCOPE.fullmatch(scope):
+            raise ValueError("This is no subscription's or resource group's id.")
+        path = f"{quote(scope, safe='/()')}/providers/Microsoft.Authorization/roleAssignments"
+        query = ASSIGNMENTS | {"$filter": f"principalId eq '{segment(principal_id)}'"}
+        return {
+            str(_properties(found).get("roleDefinitionId", "")).rpartition("/")[2].lower(): str(found["name"])
+            for found in self._client.pages(path, query, also=UNSEEN)
+            if str(_properties(found).get("scope", "")).lower() == scope.lower()
+            and str(_properties(found).get("principalId", "")).lower() == principal_id.lower()
+        }
 
     def exists(self, resource_id: str, *, api_version: str) -> bool:
         """See ResourceManager. What the identity may not see counts as absent; to create it would then be refused as well.

@@ -88,7 +88,7 @@ def compose(
     """The configuration that brings the tenant to its documents, or lets it leave."""
     platform, zone, tenant = placed.platform.spec, placed.zone.spec, placed.tenant
     kind: Literal["subscription", "resource-group"] = "subscription" if platform.type == "azure" else "resource-group"
-    groups = groups_of(placed)
+    groups = groups_of(placed, facts)
     tags = tagging.tags_of(placed.platform, placed.zone, tenant)
     resource_groups = resource_groups_of(placed)
     inputs: dict[str, Any] = {"subscription_id": subscription_id(placed)}
@@ -175,19 +175,16 @@ def roles_of(placed: Placed) -> tuple[Role, ...]:
     )
 
 
-def groups_of(placed: Placed) -> tuple[Group, ...]:
-    """One group per mapped role; one that the tenant's document names by id is adopted."""
+def groups_of(placed: Placed, facts: Facts = NO_FACTS) -> tuple[Group, ...]:
+    """One group per mapped role. One that the tenant's document names by id is adopted, and one that had the name already."""
     values = naming.variables(placed.platform, placed.tenant)
     existing = {group.project_role_ref.name: group.object_id for group in placed.tenant.spec.existing_groups}
-    return tuple(
-        Group(
-            alias=role.alias,
-            name=naming.render(placed.platform.spec.group_name_pattern, {**values, "platformGroupAlias": role.alias}),
-            object_id=existing.get(role.name),
-            adopted=role.name in existing,
-        )
-        for role in roles_of(placed)
-    )
+    groups: list[Group] = []
+    for role in roles_of(placed):
+        name = naming.render(placed.platform.spec.group_name_pattern, {**values, "platformGroupAlias": role.alias})
+        found = existing.get(role.name) or facts.adopted_groups.get(name)
+        groups.append(Group(alias=role.alias, name=name, object_id=found, adopted=found is not None))
+    return tuple(groups)
 
 
 def wanted(placed: Placed, groups: tuple[Group, ...]) -> Wanted:

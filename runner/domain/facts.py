@@ -10,13 +10,15 @@ class Facts(Frozen):
 
     `above` are the ids of the management groups above its subscription, from the root group to the one it is in. `tag_spellings` says
     how a tag that exists already is written there, by the name that is mapped: Azure does not tell capitals from small letters, and
-    keeps the spelling that was there first.
+    keeps the spelling that was there first. `adopted_groups` are groups that had a wanted name already and are used as they are: object
+    ids by the name.
     """
 
     subscription_name: str = ""
     subscription_state: str = ""
     above: tuple[str, ...] = ()
     tag_spellings: dict[str, str] = {}
+    adopted_groups: dict[str, str] = {}
 
     @property
     def management_group(self) -> str | None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal
 
 from runner.domain import wording
@@ -79,7 +80,7 @@ class FunctionCall(Frozen):
 
 
 class Review(Frozen):
-    """Everything a run would do."""
+    """Everything a run would do. `adopts` are groups that have a wanted name and would be used from now on: object ids by the name."""
 
     run: str
     tenant: str
@@ -95,6 +96,7 @@ class Review(Frozen):
     drift: tuple[ResourceChange, ...]
     counts: dict[str, int]
     stale_tags: StaleTags | None = None
+    adopts: dict[str, str] = {}
     access: AccessPlan
     function: FunctionCall | None
     contents: tuple[Contents, ...]
@@ -107,7 +109,7 @@ class Review(Frozen):
 
     @property
     def nothing_changes(self) -> bool:
-        return not self.changes and self.access.empty and self.stale_tags is None
+        return not self.changes and self.access.empty and self.stale_tags is None and not self.adopts
 
     @property
     def nothing_to_decide(self) -> bool:
@@ -130,6 +132,7 @@ def build(
     plan: Plan,
     facts: Facts,
     stale_tags: StaleTags | None = None,
+    adopts: Mapping[str, str] = MappingProxyType({}),
     access: AccessPlan,
     invocation: Invocation | None,
     approved_invocation: Mapping[str, Any] | None,
@@ -164,6 +167,7 @@ def build(
         drift=plan.drift,
         counts=counts_of(plan, shown),
         stale_tags=stale_tags,
+        adopts=dict(adopts),
         access=access,
         function=function,
         contents=tuple(contents),
@@ -283,7 +287,7 @@ Decision = Literal["person", "policy"]
 def decision(rules: ApprovalRules, review: Review) -> Decision:
     """Who decides: a person, or the zone's policy at once. A tenant that leaves, contents that go, things that exist already and
     would be taken in, and a zone that wants four eyes always ask a person."""
-    takes_in = any(change.importing is not None for change in review.changes)
+    takes_in = review.adopts or any(change.importing is not None for change in review.changes)
     if review.contents or takes_in or review.behavior is Behavior.DESTROY or rules.four_eyes:
         return "person"
     if rules.policy == "never" or (rules.policy == "when-destructive" and not review.destructive):
@@ -322,6 +326,8 @@ def strays(approved: Review, fresh: Review) -> list[str]:
     reasons += [f"{i.email} would be invited" for i in fresh.access.invitations if i not in approved.access.invitations]
     if fresh.function and (approved.function is None or fresh.function.invocation != approved.function.invocation):
         reasons.append("the function call is another one")
+    if not fresh.adopts.items() <= approved.adopts.items():
+        reasons.append("groups that exist already would be used")
     allowed = approved.stale_tags.tags if approved.stale_tags else {}
     if fresh.stale_tags and not fresh.stale_tags.tags.items() <= allowed.items():
         reasons.append("tags would be taken away that were not approved")

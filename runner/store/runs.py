@@ -235,6 +235,17 @@ class SqlRuns:
             self._database.hold_tenant(tx, tenant)
             tx.execute(update(tenants).where(tenants.c.tenant == tenant).values(invocation=dict(invocation)))
 
+    def adopted(self, tenant: str) -> dict[str, str]:
+        query = select(tenants.c.adopted).where(tenants.c.tenant == tenant)
+        with self._database.reading() as tx:
+            found: dict[str, str] | None = tx.execute(query).scalar_one_or_none()
+        return found or {}
+
+    def keep_adopted(self, tenant: str, groups: Mapping[str, str]) -> None:
+        with self._database.writing() as tx:
+            known: dict[str, str] = self._database.hold_tenant(tx, tenant).adopted or {}
+            tx.execute(update(tenants).where(tenants.c.tenant == tenant).values(adopted={**known, **groups}))
+
     def granted(self, tenant: str) -> dict[str, list[str]]:
         query = select(tenants.c.granted).where(tenants.c.tenant == tenant)
         with self._database.reading() as tx:

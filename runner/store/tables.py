@@ -119,6 +119,7 @@ tenants = Table(  # the row that writers of one tenant lock; its counters never 
     Column("fence", Integer, nullable=False),  # number of the newest attempt
     Column("newest", Integer, nullable=False),  # number of the newest state version
     Column("invocation", Json),  # the function call that was last approved
+    Column("adopted", Json),  # groups that existed already: object ids by name
     Column("granted", Json),  # whom the runner put into groups that it did not make
 )
 

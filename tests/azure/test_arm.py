@@ -161,6 +161,18 @@ def test_an_empty_or_absent_resource_group_holds_nothing(resources: ResourceMana
     assert resources.resources_in(f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-none") == ()
 
 
+def test_where_a_resource_group_is(resources: ResourceManager) -> None:
+    assert resources.location_of(GROUP) == "westeurope"
+    assert resources.location_of(f"{GROUP}-none") is None
+
+
+def test_role_assignments_right_at_a_scope_by_their_role(resources: ResourceManager) -> None:
+    reader = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+    assert list(resources.role_assignments(f"/subscriptions/{SUBSCRIPTION}", SERVICE_PRINCIPAL)) == [reader]
+    assert resources.role_assignments(GROUP, SERVICE_PRINCIPAL) == {}  # those above reach it and are not its own
+    assert resources.role_assignments(f"/subscriptions/{SUBSCRIPTION}", NOWHERE) == {}
+
+
 def test_whether_a_resource_exists(resources: ResourceManager) -> None:
     assert resources.exists(GROUP, api_version="2024-03-01")
     assert resources.exists(f"{STORAGE}st1", api_version="2023-05-01")
@@ -177,8 +189,13 @@ def test_what_is_no_id_never_reaches_an_address(resource_id: str, resources: Res
         resources.exists(resource_id, api_version="2024-03-01")
     with pytest.raises(ValueError, match="id"):
         resources.resources_in(resource_id)
-    with pytest.raises(ValueError, match="id"):
-        resources.tags(resource_id)
+    for ask in (
+        lambda: resources.tags(resource_id),
+        lambda: resources.location_of(resource_id),
+        lambda: resources.role_assignments(resource_id, SERVICE_PRINCIPAL),
+    ):
+        with pytest.raises(ValueError, match="id"):
+            ask()
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])

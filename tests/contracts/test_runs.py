@@ -510,6 +510,13 @@ class TestReviews:
         assert runs.approved_invocation("t") == {"url": "https://b"}
         assert runs.approved_invocation("u") is None
 
+    def test_adopted_groups_are_kept_by_tenant_and_name(self, runs: Runs) -> None:
+        assert runs.adopted("t") == {}
+        runs.keep_adopted("t", {"a": "1", "b": "2"})
+        runs.keep_adopted("t", {"b": "3"})
+        assert runs.adopted("t") == {"a": "1", "b": "3"}
+        assert runs.adopted("u") == {}
+
 
 def test_what_one_process_decides_the_other_reads_at_once(store: Store, where: str | Path, key: Path) -> None:
     with opened(where, key) as other:

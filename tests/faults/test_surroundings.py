@@ -74,17 +74,6 @@ def test_what_azure_made_and_did_not_answer_is_made_whole_by_the_next(approved: 
     assert not approved.lzr("plan", approved.documents, "--json").run["changes"]
 
 
-def test_what_somebody_else_made_is_never_taken_in(approved: Estate) -> None:
-    """The name is taken before anything of the tenant's was ever applied: an error, and never an import."""
-    subscription = "/subscriptions/4f1c2d30-0000-4000-8000-000000000001"
-    path = f"{subscription}/resourceGroups/rg-network-checkout-dev?api-version=2022-09-01"
-    approved.sandbox.drift("PUT", path, {"location": "northeurope"})
-    approved.decided_by("never")
-    failed = approved.lzr("reconcile", approved.documents, "--json", code=4).run
-    assert failed["failure"]["code"] == "engine-apply-failed"
-    assert not [change for change in failed["review"]["changes"] if change["importing"]]
-
-
 def test_an_approval_that_has_expired_opens_nothing(estate: Estate) -> None:
     run = estate.lzr("plan", estate.documents, "--json", code=6).run
     with estate.store() as store:
