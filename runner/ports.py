@@ -115,6 +115,7 @@ class Token:
     """What a token says of whom it speaks for, never the token itself. `roles` is None where it cannot be read."""
 
     object_id: str
+    tenant_id: str
     roles: frozenset[str] | None
     version: str
 
@@ -143,8 +144,8 @@ class Rights(Protocol):
     def token(self, scope: str) -> Token:
         """What a token for the scope says; InputError when the secret is not there."""
 
-    def expiry(self) -> Expiry:
-        """When the identity's secret or certificate ends."""
+    def expiry(self, *, ask: bool) -> Expiry:
+        """When the identity's secret or certificate ends; Graph is asked as well with `ask`."""
 
     def granted(self, scope: str) -> tuple[Granted, ...] | None:
         """The roles that reach this ARM scope; None where it does not exist or may not be seen."""

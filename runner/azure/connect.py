@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,7 @@ from runner.azure.functions import AzureFunctions
 from runner.azure.graph import Graph
 from runner.azure.http import Client, Patience
 from runner.azure.network import Network
+from runner.azure.rights import AzureRights
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import AzurePlatform, Cloud
 from runner.ports import Azure, Invitations
@@ -100,6 +102,27 @@ class Connections:
                 patience=patience,
                 allowed_hosts=self._allowed_hosts,
             ),
+        )
+
+    def rights(
+        self, platform: AzurePlatform, principal: ServicePrincipal, entra_tenant: str, *, stop: threading.Event
+    ) -> AzureRights:
+        """What one of the platform's identities may do in an Entra tenant. Asks nobody anything yet, and gives up soon: somebody waits."""
+        cloud = platform.spec.endpoints
+        patience = Patience(stop=stop, limit=timedelta(seconds=30), attempts=3)
+        identity = self._signed_in(principal, entra_tenant, cloud)
+        arm = Client(
+            self._http, base=cloud.resource_manager, scope=cloud.arm_scope, credential=identity, patience=patience
+        )
+        graph = Client(self._http, base=cloud.graph, scope=cloud.graph_scope, credential=identity, patience=patience)
+        return AzureRights(
+            principal_document=principal,
+            credential=identity,
+            arm=arm,
+            graph=graph,
+            http=self._http,
+            secret=self._secret,
+            now=patience.now,
         )
 
     def _signed_in(self, principal: ServicePrincipal, tenant: str, cloud: Cloud) -> Credential:

@@ -57,15 +57,15 @@ class AzureRights:
             except TokenFailed as error:
                 tries.wait_or_raise(error, after=error.retry_after)
 
-    def expiry(self) -> Expiry:
+    def expiry(self, *, ask: bool) -> Expiry:
         """See Rights. A certificate's own end is known here; Graph may know an earlier one, and is the only one that knows a secret's."""
         match self.principal_document.auth:
             case ClientCredential() as auth:
-                registered = self._registered("passwordCredentials")
+                registered = self._registered("passwordCredentials") if ask else []
                 return Expiry("client secret", _end_of_secret(registered, self.secret(auth.credential)))
             case Certificate() as auth:
                 found = client_certificate(auth, self.secret).certificate
-                registered = self._registered("keyCredentials")
+                registered = self._registered("keyCredentials") if ask else []
                 thumbprint = found.fingerprint(hashes.SHA1())  # noqa: S303 - how Entra names certificates
                 ends = [*_ends_of_certificate(registered, thumbprint), found.not_valid_after_utc]
                 return Expiry("certificate", min(ends))
@@ -170,9 +170,10 @@ def _read_token(token: str) -> Token:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         roles = claims.get("roles", [])
     except (IndexError, ValueError, binascii.Error, AttributeError):
-        return Token(object_id="", roles=None, version="")
+        return Token(object_id="", tenant_id="", roles=None, version="")
     return Token(
         object_id=str(claims.get("oid", "")),
+        tenant_id=str(claims.get("tid", "")).lower(),
         roles=frozenset(map(str, roles)) if isinstance(roles, list) else None,
         version=str(claims.get("ver", "")),
     )

@@ -87,7 +87,7 @@ def of_clock(ahead: timedelta) -> Outcome:
     way = "ahead of" if ahead > timedelta(0) else "behind"
     return wrong(
         f"This machine's clock is {seconds / 60:.0f} min {way} Azure's: tokens count as not yet or no longer valid.",
-        "timedatectl set-ntp true",
+        "Let the machine keep its time by NTP: timedatectl set-ntp true",
     )
 
 
@@ -143,16 +143,19 @@ def of_function(
     if FUNCTION_ROLE not in set(roles):
         return wrong(
             f"Its token lacks the application role {FUNCTION_ROLE} (SPP-Access).",
-            add_function_role() if offers is not None and FUNCTION_ROLE not in set(offers) else consent_function_role(),
+            offer_function_role()
+            if offers is not None and FUNCTION_ROLE not in set(offers)
+            else consent_function_role(),
         )
-    told = f"A token with the role {FUNCTION_ROLE} (SPP-Access), version {version or 'unknown'}"
+    told = f"Its token has the application role {FUNCTION_ROLE} (SPP-Access)"
     if restricted is False:
         return warning(
-            f"{told}; but any application of the Entra tenant gets a token for it.",
+            f"{told}, but any application of the Entra tenant gets a token for it.",
             "Enterprise application of the function, Properties: set Assignment required to Yes.",
         )
-    pitfall = "" if accepted == 2 or version.startswith("2") else f". {VERSION_PITFALL}"
-    return ok(told + (pitfall or "."))
+    if accepted == 2 or version.startswith("2"):
+        return ok(f"{told}, version 2.")
+    return ok(f"{told}, version 1; on a 401, set accessTokenAcceptedVersion to 2.")
 
 
 VERSION_PITFALL = (
@@ -165,7 +168,7 @@ TERRAFORM_PITFALL = (
 )
 
 
-def add_function_role() -> str:
+def offer_function_role() -> str:
     """How to make the function's application offer the role."""
     return (
         "The function's application offers no such role. Add it to appRoles in its manifest: "

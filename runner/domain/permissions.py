@@ -17,17 +17,15 @@ from runner.domain.platform import AzurePlatform
 class Where(StrEnum):
     """What a permission is given on, in the words of the README."""
 
-    GRAPH = "Graph, application"
-    HOME = "Graph of each home tenant, application"
-    UNIT = "the administrative unit, Entra role"
+    GRAPH = "Graph"
+    UNIT = "the administrative unit"
+    HOME = "Graph of each home tenant"
     MANAGEMENT_GROUP = "ARM, management group of each landing zone"
-    ORIGIN = "ARM, management group that a subscription is in before it is moved; not for the root group"
-    SUBSCRIPTION = (
-        "ARM, each subscription; best inherited from the management group, or the parent subscription of type azurerg"
-    )
-    IDENTITY = "ARM, the user-assigned identity"
-    FUNCTION = "the function's application, application role"
+    ORIGIN = "ARM, management group that a subscription leaves"
+    SUBSCRIPTION = "ARM, each subscription"
     ENROLLMENT = "billing, the enrollment account"
+    IDENTITY = "ARM, the user-assigned identity"
+    FUNCTION = "the function's application"
 
 
 class When(StrEnum):
@@ -120,6 +118,13 @@ NEEDS: tuple[Need, ...] = (
         role_id="134fd756-38ce-4afd-ba33-e9623dbe66c2",
         or_any=("AdministrativeUnit.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"),
     ),
+    _graph(
+        "User.Invite.All",
+        "inviting guests",
+        When.INVITING,
+        role_id="09850681-111b-4a89-9bed-3f2cae46d706",
+        or_any=("User.ReadWrite.All", "Directory.ReadWrite.All"),
+    ),
     Need(
         "Groups Administrator",
         Where.UNIT,
@@ -129,14 +134,12 @@ NEEDS: tuple[Need, ...] = (
         id=GROUPS_ADMINISTRATOR,
     ),
     _graph(
-        "User.Invite.All",
-        "inviting guests",
-        When.INVITING,
-        role_id="09850681-111b-4a89-9bed-3f2cae46d706",
-        or_any=("User.ReadWrite.All", "Directory.ReadWrite.All"),
-    ),
-    _graph(
-        "User.Read.All", "looking people up", When.HOME_TENANTS, role_id=_USER_READ, or_any=_READS_PEOPLE, where=Where.HOME
+        "User.Read.All",
+        "looking people up",
+        When.HOME_TENANTS,
+        role_id=_USER_READ,
+        or_any=_READS_PEOPLE,
+        where=Where.HOME,
     ),
     _placing("/read", "finding the management group"),
     _placing("/descendants/read", "seeing what is below it", role="Reader"),
@@ -219,7 +222,8 @@ def missing_roles(needs: Iterable[Need], roles: Iterable[str]) -> tuple[Need, ..
 
 
 def table() -> str:
-    """The table as Markdown, for the README: permissions of one place, purpose and condition share a line."""
+    """The table as Markdown, for the README: permissions of one place, purpose and condition share a line,
+    and a place is named once."""
     return "\n".join(_lines()) + "\n"
 
 
@@ -229,5 +233,8 @@ def _lines() -> Iterator[str]:
     rows: dict[tuple[Where, str, When], list[str]] = {}
     for need in NEEDS:
         rows.setdefault((need.where, need.why, need.when), []).append(need.permission)
+    above = None
     for (where, why, when), permissions in rows.items():
-        yield f"| {where} | {', '.join(f'`{name}`' for name in permissions)} | {why} | {when} |"
+        place = where if where is not above else ""
+        yield f"| {place} | {', '.join(f'`{name}`' for name in permissions)} | {why} | {when} |"
+        above = where

@@ -183,7 +183,11 @@ class Terraform:
             if shared and self.initialised.reuse(key, session.directory, lock=lock):
                 note("as for another tenant")
                 return
-            engine.init(session, backend=backend_arguments(configuration.backend, configuration.tenant), readonly_lock=lock is not None)
+            engine.init(
+                session,
+                backend=backend_arguments(configuration.backend, configuration.tenant),
+                readonly_lock=lock is not None,
+            )
             if shared:
                 self.initialised.keep(key, session.directory)
 

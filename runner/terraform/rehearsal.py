@@ -21,10 +21,10 @@ from pathlib import Path
 from threading import Event
 
 from runner.domain.state import REHEARSAL, LocalBackend, ManagedBackend, StateBackend, block
-from runner.errors import EngineFailed
+from runner.errors import EngineFailed, RemoteFailed
 from runner.ports import Provider, States
 from runner.terraform import engine, workspace
-from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
+from runner.terraform.engine import LOCK_FILE, Engine, Limits, Session
 from runner.terraform.infrastructure import backend_arguments, base_environment, temporary_directory, unusable
 from runner.terraform.state_service import StateService
 
@@ -106,7 +106,7 @@ class EngineRehearsal:
                 "second": f"{shlex.join(second)} >/dev/null 2>&1; echo $? >{_SECOND}",
             }
             (session.directory / workspace.INPUTS).write_text(json.dumps(values), encoding="utf-8")
-            engine.init(session, backend=backend_arguments(backend, name))
+            engine.init(session, backend=_arguments(backend, name))
             engine.plan(session)
             engine.apply(session)
             if engine.plan(session):
@@ -120,9 +120,7 @@ class EngineRehearsal:
         return code != "0"
 
     @contextmanager
-    def _session(
-        self, files: Mapping[str, bytes], environment: Mapping[str, str], stop: Event
-    ) -> Iterator[Session]:
+    def _session(self, files: Mapping[str, bytes], environment: Mapping[str, str], stop: Event) -> Iterator[Session]:
         """A private directory with these files and everything the engine's commands need; nothing of it stays."""
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -171,3 +169,15 @@ class EngineRehearsal:
                     for left in (file, Path(f"{file}.backup"), file.with_name(f".{file.name}.lock.info")):
                         with suppress(OSError):
                             left.unlink(missing_ok=True)
+
+
+def _arguments(backend: StateBackend, name: str) -> tuple[str, ...]:
+    try:
+        return backend_arguments(backend, name)
+    except OSError as error:
+        raise RemoteFailed(
+            "The state cannot be kept there",
+            code="state-backend-unusable",
+            detail=f"{error.filename}: {error.strerror or type(error).__name__}.",
+            hint="Look whether the directory of stateBackend can be made, and who may write there.",
+        ) from error
