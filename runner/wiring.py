@@ -150,11 +150,16 @@ class Runner:
 
         return Instruments(
             rehearsal=_rehearsal(self),
-            azure=self.connect,
+            azure=self.look_at,
             rights=self.rights,
             store=self.told_of_the_store,
             now=now,
         )
+
+    def look_at(self, platform: AzurePlatform, stop: threading.Event) -> AbstractContextManager[Azure]:
+        """The same for somebody who looks on: it gives up soon."""
+        found = self.connections.connect(self.placed_in_cloud(platform), stop=stop, hurried=True)
+        return nullcontext(found)
 
     def rights(
         self, platform: AzurePlatform, principal: ServicePrincipal, entra_tenant: str, stop: threading.Event
@@ -163,15 +168,10 @@ class Runner:
         return self.connections.rights(self.placed_in_cloud(platform), principal, entra_tenant, stop=stop)
 
     def told_of_the_store(self) -> str:
-        """Where the store is and with which key it opened, in words; without the address's password."""
-        from sqlalchemy.engine import make_url
-
-        where = self.settings.store.get_secret_value()
-        if is_address(where):
-            where = make_url(where).set(query={}).render_as_string(hide_password=True)
+        """Where the store is and with which key it opened, in words."""
         keyring = self.store.keyring
         source = keyring.path if keyring.path is not None else "LZR_STORE_KEY"
-        return f"{where} opens with the key {keyring.first()} from {source}"
+        return f"{shown(self.settings.store.get_secret_value())} opens with the key {keyring.first()} from {source}."
 
     @cached_property
     def network(self) -> Network:
@@ -320,6 +320,15 @@ def keyring(settings: Settings) -> Keyring:
     if settings.store_key_file is None:
         prepare_directory(Path(where))
     return Keyring.from_file(settings.store_key_file or Path(where) / "key")
+
+
+def shown(where: str) -> str:
+    """A store's place for people: of an address neither password nor options, which may hold one."""
+    if not is_address(where):
+        return where
+    from sqlalchemy.engine import make_url
+
+    return make_url(where).set(query={}).render_as_string(hide_password=True)
 
 
 def work_directory(settings: Settings) -> Path:

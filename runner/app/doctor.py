@@ -72,7 +72,7 @@ def of_this_machine(
         found = tools.rehearsal.providers(stop)
         told = ", ".join(f"{one.source.rpartition('/')[2]} {one.version}" for one in found)
         stand_ins = "; they are the sandbox's stand-ins" if any(one.stand_in for one in found) else ""
-        yield ok(f"{told} from {tools.rehearsal.source()}{stand_ins}")
+        yield ok(f"{told} from {tools.rehearsal.source()}{stand_ins}.")
 
     yield Question("engine", MACHINE, engine)
     yield Question("providers", MACHINE, providers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,8 @@ from runner.errors import RunnerError
 from runner.ports import Rights, Token
 
 NO_TOKEN = "Not looked at: there is no token."  # noqa: S105 - words
+
+PERSON = "Not looked at: az signs a person in, whose rights are delegated."
 
 
 @dataclass
@@ -50,9 +53,18 @@ class Identity:
     def graph(self) -> Token | None:
         return self.token(self.cloud.graph_scope)
 
-    def known_as(self, token: Token) -> str:
-        """What a role is assigned to: its object id, or what comes nearest to it."""
-        return token.object_id or self.principal.object_id or self.principal.client_id or "<object id of the identity>"
+    @property
+    def is_person(self) -> bool:
+        """Whether it is whoever is signed in with az, whose rights in Graph are delegated ones."""
+        return self.principal.auth.type == "azureCli"
+
+    def assignee(self, token: Token) -> str:
+        """The words by which az is told whom to give a role."""
+        found = token.object_id or self.principal.object_id
+        kind = "User" if self.is_person else "ServicePrincipal"
+        if found is None:
+            return f"--assignee {shlex.quote(self.principal.client_id or '<client id of the identity>')}"
+        return f"--assignee-object-id {shlex.quote(found)} --assignee-principal-type {kind}"
 
 
 def signs_in(identity: Identity, scopes: Mapping[str, str]) -> Iterator[Outcome]:
@@ -98,8 +110,13 @@ def graph_roles(identity: Identity, needs: Sequence[Need]) -> Iterator[Outcome]:
     token = identity.graph
     if token is None:
         yield skipped(NO_TOKEN)
+    elif identity.is_person:
+        yield skipped(PERSON)
     elif token.roles is None:
-        yield warning("The token cannot be looked into, so its application roles are not known.")
+        yield warning(
+            "The token cannot be looked into, so its application roles are not known.",
+            f"az ad app permission list --id {identity.principal.client_id}",
+        )
     else:
         lacking = permissions.missing_roles(needs, token.roles)
         managed = identity.principal.auth.type == "managedIdentity"

@@ -13,7 +13,7 @@ from functools import partial
 
 from runner.app import identity_checks
 from runner.app.doctor import Instruments, Question
-from runner.app.identity_checks import NO_TOKEN, Identity
+from runner.app.identity_checks import NO_TOKEN, PERSON, Identity
 from runner.domain import diagnosis, permissions
 from runner.domain.azure_actions import Granted
 from runner.domain.configuration import Placed
@@ -136,13 +136,13 @@ class PlatformChecks:
         scope = MANAGEMENT_GROUP + group
         granted = own.rights.granted(scope)
         if granted is None:
-            yield wrong(_unseen(f"management group {group}"), _reader(own.known_as(token), scope))
+            yield wrong(_unseen(f"management group {group}"), _reader(scope, own.assignee(token)))
             return
         yield self._judged(
-            Where.MANAGEMENT_GROUP, granted, scope, own.known_as(token), told=f"On management group {group}: "
+            Where.MANAGEMENT_GROUP, granted, scope, own.assignee(token), told=f"On management group {group}: "
         )
         below = self._judged(
-            Where.SUBSCRIPTION, granted, scope, own.known_as(token), told=f"Inherited by subscriptions in {group}: "
+            Where.SUBSCRIPTION, granted, scope, own.assignee(token), told=f"Inherited by subscriptions in {group}: "
         )
         # a role may be given on each subscription instead, which is looked at there
         yield replace(below, state=State.WARNING) if below.state is State.WRONG else below
@@ -165,11 +165,12 @@ class PlatformChecks:
             if found is None:
                 yield wrong(
                     f"{told}it does not exist, or the identity has no role there.",
-                    _reader(own.known_as(token), places[0]),
+                    _reader(places[0], own.assignee(token)),
                 )
             else:
-                outcome = self._judged(Where.SUBSCRIPTION, found, places[0], own.known_as(token), told=told)
-                more = f"\nThe same for the {len(places) - 1} others." if outcome.fix and len(places) > 1 else ""
+                outcome = self._judged(Where.SUBSCRIPTION, found, places[0], own.assignee(token), told=told)
+                others = "other one" if len(places) == 2 else f"{len(places) - 1} others"
+                more = f"\nThe same for the {others}." if outcome.fix and len(places) > 1 else ""
                 yield replace(outcome, fix=outcome.fix + more)
 
     def _origins(self, own: Identity, subscriptions: dict[str, str]) -> Iterator[Outcome]:
@@ -196,11 +197,14 @@ class PlatformChecks:
             granted = own.rights.granted(scope)
             told = f"On management group {group}, which subscriptions leave: "
             if granted is None:
-                yield wrong(told + "it may not be seen.", _reader(own.known_as(token), scope))
+                yield wrong(told + "it may not be seen.", _reader(scope, own.assignee(token)))
             else:
-                yield self._judged(Where.ORIGIN, granted, scope, own.known_as(token), told=told)
+                yield self._judged(Where.ORIGIN, granted, scope, own.assignee(token), told=told)
 
     def _function(self, own: Identity, function: AzureFunction) -> Iterator[Outcome]:
+        if own.is_person:
+            yield skipped(PERSON)
+            return
         application = function.azure_function_scope
         scope = application if application.endswith("/.default") else application.rstrip("/") + "/.default"
         if own.graph is None:
@@ -216,7 +220,10 @@ class PlatformChecks:
             )
             return
         if token.roles is None:
-            yield warning(f"The token for {application} cannot be looked into, so its roles are not known.")
+            yield warning(
+                f"The token for {application} cannot be looked into, so its roles are not known.",
+                diagnosis.consent_function_role(),
+            )
             return
         outcome = diagnosis.of_function(
             token.roles,
@@ -261,10 +268,10 @@ class PlatformChecks:
             return
         granted = own.rights.granted(identity.resource_id)
         if granted is None:
-            yield wrong(_unseen(identity.resource_id), _reader(own.known_as(token), identity.resource_id))
+            yield wrong(_unseen(identity.resource_id), _reader(identity.resource_id, own.assignee(token)))
             return
         needs = permissions.needed(Where.IDENTITY, {When.IDENTITY})
-        yield diagnosis.of_actions(needs, granted, scope=identity.resource_id, principal=own.known_as(token))
+        yield diagnosis.of_actions(needs, granted, scope=identity.resource_id, assignee=own.assignee(token))
         if own.rights.principal(identity.object_id) is None:
             yield warning(
                 f"There is no service principal with the object id {identity.object_id}, or the identity may not see it.",
@@ -273,8 +280,8 @@ class PlatformChecks:
 
     # --- ARM
 
-    def _judged(self, where: Where, granted: Iterable[Granted], scope: str, principal: str, *, told: str) -> Outcome:
-        outcome = diagnosis.of_actions(self._needed(where), tuple(granted), scope=scope, principal=principal)
+    def _judged(self, where: Where, granted: Iterable[Granted], scope: str, assignee: str, *, told: str) -> Outcome:
+        outcome = diagnosis.of_actions(self._needed(where), tuple(granted), scope=scope, assignee=assignee)
         return replace(outcome, text=told + outcome.text[0].lower() + outcome.text[1:])
 
 
@@ -317,11 +324,8 @@ def _unseen(what: str) -> str:
     return f"The rights on {what} cannot be read: it does not exist, or the identity has no role there."
 
 
-def _reader(principal: str, scope: str) -> str:
-    return (
-        f"az role assignment create --assignee-object-id {principal} --assignee-principal-type ServicePrincipal --role Reader "
-        f"--scope {scope}"
-    )
+def _reader(scope: str, assignee: str) -> str:
+    return diagnosis.give_role("Reader", scope=scope, assignee=assignee)
 
 
 def _some(names: Sequence[str]) -> str:

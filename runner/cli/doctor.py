@@ -127,7 +127,10 @@ def _print(found: Sequence[Check], *, under: str) -> None:
             click.secho(f"{chr(10) if under else ''}{_sentence(plain(check.about))}", bold=True)
             under = check.about
         sign, colour = _SIGNS[check.state]
-        click.echo(f"  {click.style(sign, fg=colour)} {check.name:<24} {plain(check.text)}")
+        first, *more = [line.strip() for line in check.text.splitlines() if line.strip()]
+        click.echo(f"  {click.style(sign, fg=colour)} {check.name:<24} {plain(first)}")
+        for line in more:
+            click.echo(f"      {plain(line)}")
         for line in check.fix.splitlines():
             click.secho(f"      {plain(line)}", fg="cyan")
 

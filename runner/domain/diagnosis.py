@@ -91,25 +91,26 @@ def of_clock(ahead: timedelta) -> Outcome:
     )
 
 
-def of_actions(needs: Sequence[Need], granted: Sequence[Granted], *, scope: str, principal: str) -> Outcome:
-    """Whether the roles at a scope give what is needed there. What only leaving tenants need is a warning."""
+def of_actions(needs: Sequence[Need], granted: Sequence[Granted], *, scope: str, assignee: str) -> Outcome:
+    """Whether the roles at a scope give what is needed there. What only leaving tenants need is a warning. `assignee` are the words by
+    which az is told whom to give a role."""
     lacking = [need for need in needs if not allows(granted, need.permission)]
     if not lacking:
         return ok(f"All {len(needs)} actions are allowed.")
     names = ", ".join(f"{need.permission} ({need.why})" for need in lacking)
     roles = dict.fromkeys(need.role for need in lacking if need.role)
-    who = shlex.quote(principal)
-    commands = [
-        f"az role assignment create --assignee-object-id {who} --assignee-principal-type ServicePrincipal "
-        f"--role {shlex.quote(role)} --scope {shlex.quote(scope)}"
-        for role in roles
-    ]
+    commands = [give_role(role, scope=scope, assignee=assignee) for role in roles]
     fix = "\n".join(["Add the actions to its custom role, or give it built-in roles:", *commands])
     return Outcome(
         State.WARNING if all(need.when is When.LEAVING for need in lacking) else State.WRONG,
         f"Not allowed: {names}.",
         fix,
     )
+
+
+def give_role(role: str, *, scope: str, assignee: str) -> str:
+    """The command that gives a built-in Azure role."""
+    return f"az role assignment create {assignee} --role {shlex.quote(role)} --scope {shlex.quote(scope)}"
 
 
 def of_graph_roles(needs: Sequence[Need], lacking: Sequence[Need], *, client_id: str | None) -> Outcome:

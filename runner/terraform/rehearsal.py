@@ -88,7 +88,8 @@ class EngineRehearsal:
         calls = "".join(f'module "{name}" {{\n  source = "./modules/{name}"\n}}\n' for name in needs)
         files = {f"modules/{name}/terraform.tf": content for name, content in needs.items()}
         with self._session({"main.tf": calls.encode(), **files}, {}, stop) as session:
-            engine.init(session)
+            with _hinted(self._how_to_get_providers()):
+                engine.init(session)
             lock = (session.directory / LOCK_FILE).read_text(encoding="utf-8")
         return tuple(
             Provider(source, version, self.stand_in(source, version))
@@ -106,10 +107,12 @@ class EngineRehearsal:
                 "second": f"{shlex.join(second)} >/dev/null 2>&1; echo $? >{_SECOND}",
             }
             (session.directory / workspace.INPUTS).write_text(json.dumps(values), encoding="utf-8")
-            engine.init(session, backend=_arguments(backend, name))
-            engine.plan(session)
-            engine.apply(session)
-            if engine.plan(session):
+            with _hinted(f"Look whether the {backend.type} backend can be reached and written from this machine."):
+                engine.init(session, backend=_arguments(backend, name))
+                engine.plan(session)
+                engine.apply(session)
+                changed = engine.plan(session)
+            if changed:
                 raise EngineFailed(
                     "The state is not read back as it was written",
                     code="state-not-read-back",
@@ -118,6 +121,11 @@ class EngineRehearsal:
                 )
             code = (session.directory / _SECOND).read_text(encoding="utf-8").strip()
         return code != "0"
+
+    def _how_to_get_providers(self) -> str:
+        if self.mirror is not None:
+            return "Unpack them into LZR_MIRROR as HOST/NAMESPACE/NAME/VERSION/PLATFORM, or leave LZR_MIRROR out."
+        return f"Check the way to {self.source()} (LZR_PROXY, LZR_CA_FILE), or name a mirror with LZR_MIRROR."
 
     @contextmanager
     def _session(self, files: Mapping[str, bytes], environment: Mapping[str, str], stop: Event) -> Iterator[Session]:
@@ -169,6 +177,15 @@ class EngineRehearsal:
                     for left in (file, Path(f"{file}.backup"), file.with_name(f".{file.name}.lock.info")):
                         with suppress(OSError):
                             left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _hinted(hint: str) -> Iterator[None]:
+    """What to do when the engine fails; of its errors it says that itself only for a module's author."""
+    try:
+        yield
+    except EngineFailed as error:
+        raise EngineFailed(error.summary, code=error.code, detail=error.detail, hint=error.hint or hint) from error
 
 
 def _arguments(backend: StateBackend, name: str) -> tuple[str, ...]:
