@@ -143,7 +143,7 @@ class Runner:
             return f"sandbox {Path(self.sandbox.ca_file).absolute().parent}"
         return platform.spec.endpoints.resource_manager
 
-    @property
+    @cached_property
     def instruments(self) -> Instruments:
         """What the doctor looks with."""
         from runner.app.doctor import Instruments

@@ -16,9 +16,10 @@ from runner.app.doctor import Instruments, Question
 from runner.app.identity_checks import NO_TOKEN, PERSON, Identity
 from runner.domain import diagnosis, permissions
 from runner.domain.azure_actions import Granted
-from runner.domain.configuration import Placed
+from runner.domain.configuration import Placed, management_group_for, stays_below
 from runner.domain.diagnosis import Outcome, State, ok, skipped, warning, wrong
 from runner.domain.document import ServicePrincipal
+from runner.domain.facts import Facts
 from runner.domain.landing_zone import AzureFunction, LandingZone
 from runner.domain.permissions import Need, When, Where
 from runner.domain.platform import AzurePlatform
@@ -116,10 +117,11 @@ class PlatformChecks:
             yield skipped(NO_TOKEN)
             return
         with self.tools.azure(self.platform, self.stop) as azure:
-            name = azure.resources.management_group(group)
-            meant = None if name is not None else azure.resources.management_group_named(group)
-        if name is not None:
-            yield ok(f"Management group {group} is there{f' ({name})' if name != group else ''}.")
+            found = azure.resources.management_group(group)
+            meant = None if found is not None else azure.resources.management_group_named(group)
+        if found is not None:
+            called = f" ({found.display_name})" if found.display_name not in ("", group) else ""
+            yield ok(f"Management group {group} is there{called}.")
         else:
             yield wrong(
                 f"There is no management group with the id {group}, or the identity may not see it.",
@@ -179,20 +181,19 @@ class PlatformChecks:
         if token is None:
             yield skipped(NO_TOKEN)
             return
-        targets = {
-            placed.tenant.spec.platform_tenant_id: placed.zone.spec.azure_management_group_id for placed in self.tenants
-        }
         with self.tools.azure(self.platform, self.stop) as azure, ThreadPoolExecutor(AT_ONCE) as several:
-            facts = list(several.map(azure.resources.subscription, subscriptions))
+            facts = dict(zip(subscriptions, several.map(azure.resources.subscription, subscriptions), strict=True))
         groups = {
-            found.management_group
-            for found in facts
-            if found is not None and found.management_group and targets.get(found.id) is not None
-            if found.management_group.lower() not in (str(targets[found.id]).lower(), token.tenant_id)
+            group.lower(): group
+            for placed in self.tenants
+            if (found := facts.get(placed.tenant.spec.platform_tenant_id or "")) is not None
+            if (group := found.management_group) is not None and (target := management_group_for(placed, None))
+            if group.lower() not in (target.lower(), token.tenant_id)
+            and not stays_below(placed, Facts(above=found.above))
         }
         if not groups:
             yield ok("Every subscription is in its management group, or where it comes from is not to be seen.")
-        for group in sorted(groups):
+        for group in sorted(groups.values()):
             scope = MANAGEMENT_GROUP + group
             granted = own.rights.granted(scope)
             told = f"On management group {group}, which subscriptions leave: "

@@ -19,6 +19,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from threading import Event
+from typing import assert_never
 
 from runner.domain.state import REHEARSAL, LocalBackend, ManagedBackend, StateBackend, block
 from runner.errors import EngineFailed, RemoteFailed
@@ -177,6 +178,8 @@ class EngineRehearsal:
                     for left in (file, Path(f"{file}.backup"), file.with_name(f".{file.name}.lock.info")):
                         with suppress(OSError):
                             left.unlink(missing_ok=True)
+            case _:
+                assert_never(backend)  # another backend needs an environment, and a way to remove what was written
 
 
 @contextmanager

@@ -372,6 +372,14 @@ class TestResourceManager:
         assert "sandbox, which subscriptions leave" in checks.one("origin-rights", TENANTS)["text"]
         assert checks.one("origin-rights", TENANTS)["state"] == "wrong"
 
+    def test_a_subscription_that_may_stay_where_it_is_leaves_no_group(self, estate: Estate) -> None:
+        estate.edit("LandingZone", lambda zone: zone["spec"].update(azureManagementGroupId="example"))
+        assert "sandbox" in examined(estate, **NO_ENGINE).one("origin-rights", TENANTS)["text"]
+        below = {"allowHierarchicalManagementGroupAssignment": True}
+        estate.edit("AzurePlatform", lambda platform: platform["spec"].update(below))
+        found = examined(estate, **NO_ENGINE).one("origin-rights", TENANTS)
+        assert (found["state"], "sandbox" in found["text"]) == ("ok", False)
+
     def test_subscriptions_that_are_alike_share_a_line(self, estate: Estate) -> None:
         estate.add_tenant(2)
         estate.add_tenant(3)
