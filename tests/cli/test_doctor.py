@@ -328,7 +328,7 @@ class TestResourceManager:
         assert "azureManagementGroupId: corp-online" in found["fix"]
 
     def test_the_documented_custom_role_is_enough(self, estate: Estate) -> None:
-        """The actions of reference 10.4, as meshStack's own Terraform module grants them."""
+        """The actions that meshStack's own Terraform module grants its replicator."""
         reseed(
             estate,
             holds(
