@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from runner.domain.access import Found, Invitation, Member
+from runner.domain.azure_actions import Granted
 from runner.domain.configuration import Configuration
 from runner.domain.events import Event, Kind
 from runner.domain.invocation import Answer, Invocation
@@ -18,6 +19,7 @@ from runner.domain.plan import Plan
 from runner.domain.platform import AzurePlatform
 from runner.domain.review import BundleFacts
 from runner.domain.run import EngineProcess, Failure, Run, Status
+from runner.domain.state import StateBackend
 from runner.domain.tenant import Person
 
 # --- Azure -----------------------------------------------------------------------------------------------------------
@@ -115,6 +117,62 @@ class Functions(Protocol):
 
 
 @dataclass(frozen=True)
+class Token:
+    """What a token says of whom it speaks for, never the token itself. `roles` is None where it cannot be read."""
+
+    object_id: str
+    tenant_id: str
+    roles: frozenset[str] | None
+    version: str
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """When what an identity signs in with ends. `what` is empty where there is nothing that could; `ends` is None where it cannot be
+    read."""
+
+    what: str
+    ends: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What an application asks of those who want a token for it. None where it cannot be read."""
+
+    roles: frozenset[str]
+    assignment_required: bool | None
+    token_version: int | None
+
+
+class Rights(Protocol):
+    """What one identity is and may do in one Entra tenant, as Azure itself tells. Only reads; every call may raise RemoteFailed."""
+
+    def token(self, scope: str) -> Token:
+        """What a token for the scope says; InputError when the secret is not there."""
+
+    def expiry(self, *, ask: bool) -> Expiry:
+        """When the identity's secret or certificate ends; Graph is asked as well with `ask`."""
+
+    def granted(self, scope: str) -> tuple[Granted, ...] | None:
+        """The roles that reach this ARM scope; None where it does not exist or may not be seen."""
+
+    def administers(self, unit_id: str, *, object_id: str) -> bool | None:
+        """Whether it is Groups Administrator, of the administrative unit or of all; None where that may not be read."""
+
+    def unit(self, unit_id: str) -> bool:
+        """Whether there is such an administrative unit; False also where it may not be seen."""
+
+    def offer(self, application: str) -> Offer | None:
+        """What the application with this client id or URI asks for; None where it may not be read or there is none."""
+
+    def principal(self, object_id: str) -> str | None:
+        """Application (client) id of the service principal; None when there is none or it may not be seen."""
+
+    def ahead(self) -> timedelta:
+        """How far this machine's clock is ahead of Azure's. Needs no token."""
+
+
+@dataclass(frozen=True)
 class Azure:
     """One platform's Azure, connected with the platform's own identities."""
 
@@ -199,6 +257,31 @@ class Infrastructure(Protocol):
 
     def on_disk(self) -> tuple[str, ...]:
         """Ids of the runs that have a workspace on this machine's disk."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider that was found. `stand_in` says that it is the sandbox's."""
+
+    source: str
+    version: str
+    stand_in: bool
+
+
+class Rehearsal(Protocol):
+    """The engine and what it needs, tried out before a run depends on it. EngineFailed, InputError or RemoteFailed say what is wrong."""
+
+    def engine(self) -> str:
+        """Name, version and place of the engine."""
+
+    def providers(self, stop: threading.Event) -> tuple[Provider, ...]:
+        """What `init` finds for the modules that ship with the runner."""
+
+    def source(self) -> str:
+        """Where providers come from, in words."""
+
+    def state(self, backend: StateBackend, stop: threading.Event) -> bool:
+        """Write, lock and read back a state under a name that no tenant can have, and remove it; whether the lock held."""
 
 
 # --- Store -----------------------------------------------------------------------------------------------------------
@@ -378,6 +461,9 @@ class States(Protocol):
         """Make an old version the newest again (same lineage, serial counted on). Refused while locked."""
 
     def tenants(self) -> tuple[str, ...]: ...
+
+    def forget(self, tenant: str) -> None:
+        """Remove every trace of a state that was only written to try things out (its name begins with REHEARSAL); never a tenant's."""
 
 
 @dataclass(frozen=True)

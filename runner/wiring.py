@@ -21,18 +21,19 @@ from typing import TYPE_CHECKING, Any
 from runner import packaged
 from runner.app.walk import Ports
 from runner.domain.configuration import Snapshot
-from runner.domain.document import SecretReference
+from runner.domain.document import SecretReference, ServicePrincipal
 from runner.domain.platform import AzurePlatform, Cloud
 from runner.domain.run import Run
 from runner.errors import InputError, RunnerError
 from runner.logs import Redactor, configure
-from runner.ports import Azure
+from runner.ports import Azure, Rehearsal, Rights
 from runner.sandbox.handle import SandboxHandle, read_handle
 from runner.settings import Settings
 from runner.store.opening import WORKFLOWS, Store, is_address, open_store, prepare_directory, workflow_engine
 from runner.store.sealing import Keyring
 
 if TYPE_CHECKING:
+    from runner.app.doctor import Instruments
     from runner.azure.connect import Connections
     from runner.azure.network import Network
     from runner.durable import Durable
@@ -143,6 +144,36 @@ class Runner:
         return platform.spec.endpoints.resource_manager
 
     @cached_property
+    def instruments(self) -> Instruments:
+        """What the doctor looks with."""
+        from runner.app.doctor import Instruments
+
+        return Instruments(
+            rehearsal=_rehearsal(self),
+            azure=self.look_at,
+            rights=self.rights,
+            store=self.told_of_the_store,
+            now=now,
+        )
+
+    def look_at(self, platform: AzurePlatform, stop: threading.Event) -> AbstractContextManager[Azure]:
+        """The same for somebody who looks on: it gives up soon."""
+        found = self.connections.connect(self.placed_in_cloud(platform), stop=stop, hurried=True)
+        return nullcontext(found)
+
+    def rights(
+        self, platform: AzurePlatform, principal: ServicePrincipal, entra_tenant: str, stop: threading.Event
+    ) -> Rights:
+        """What an identity is and may do in one Entra tenant."""
+        return self.connections.rights(self.placed_in_cloud(platform), principal, entra_tenant, stop=stop)
+
+    def told_of_the_store(self) -> str:
+        """Where the store is and with which key it opened, in words."""
+        keyring = self.store.keyring
+        source = keyring.path if keyring.path is not None else "LZR_STORE_KEY"
+        return f"{shown(self.settings.store.get_secret_value())} opens with the key {keyring.first()} from {source}."
+
+    @cached_property
     def network(self) -> Network:
         from runner.azure.network import Network
 
@@ -226,6 +257,30 @@ def _terraform(runner: Runner) -> Terraform:
     )
 
 
+def _rehearsal(runner: Runner) -> Rehearsal:
+    from runner.sandbox.provider.mirror import is_stand_in
+    from runner.terraform.engine import Limits, discover
+    from runner.terraform.rehearsal import EngineRehearsal
+    from runner.terraform.state_service import StateService
+
+    settings = runner.settings
+    for value in runner.network.secrets():
+        runner.redactor.add(value)
+    return EngineRehearsal(
+        find_engine=lambda: discover(settings.engine),
+        states=runner.store.states,
+        service=runner.stack.enter_context(StateService(runner.store.states, now=now)),
+        sources=sources(),
+        directory=work_directory(settings),
+        mirror=runner.mirror,
+        surroundings=runner.network.environment(),
+        stand_in=is_stand_in,
+        limits=Limits(**settings.limits.model_dump()),
+        now=now,
+        redact_also=runner.redactor.add,
+    )
+
+
 @contextmanager
 def open_runner(settings: Settings) -> Iterator[Runner]:
     """The runner for one command."""
@@ -265,6 +320,15 @@ def keyring(settings: Settings) -> Keyring:
     if settings.store_key_file is None:
         prepare_directory(Path(where))
     return Keyring.from_file(settings.store_key_file or Path(where) / "key")
+
+
+def shown(where: str) -> str:
+    """A store's place for people: of an address neither password nor options, which may hold one."""
+    if not is_address(where):
+        return where
+    from sqlalchemy.engine import make_url
+
+    return make_url(where).set(query={}).render_as_string(hide_password=True)
 
 
 def work_directory(settings: Settings) -> Path:

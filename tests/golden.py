@@ -1,4 +1,4 @@
-"""Rewrites what is generated: the settings table of the README and the golden configurations. Run by `make docs`."""
+"""Rewrites what is generated: the tables of settings and permissions in the README, and the golden configurations. Run by `make docs`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from runner import documents, packaged, settings
+from runner.domain import permissions
 from runner.domain.configuration import Leaving, compose
 from runner.terraform import workspace
 
@@ -21,13 +22,16 @@ TENANTS = {
 
 
 def readme() -> str:
-    """The README with its generated part as it should be."""
-    return re.sub(
-        r"(<!-- settings -->\n).*?(<!-- /settings -->)",
-        lambda found: found[1] + settings.table() + found[2],
-        README.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
+    """The README with its generated parts as they should be."""
+    text = README.read_text(encoding="utf-8")
+    for name, made in (("settings", settings.table()), ("permissions", permissions.table())):
+        text = re.sub(
+            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
+            lambda found, made=made: found[1] + made + found[2],  # type: ignore[misc]
+            text,
+            flags=re.DOTALL,
+        )
+    return text
 
 
 def render(name: str, directory: Path) -> None:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def test_the_readme_lists_the_settings_as_they_are() -> None:
+def test_the_readme_lists_settings_and_permissions_as_they_are() -> None:
     assert golden.README.read_text(encoding="utf-8") == golden.readme(), "run: make docs"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,7 @@ from runner.azure.functions import AzureFunctions
 from runner.azure.graph import Graph
 from runner.azure.http import Client, Patience
 from runner.azure.network import Network
+from runner.azure.rights import AzureRights
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import AzurePlatform, Cloud
 from runner.ports import Azure, Invitations
@@ -58,14 +60,20 @@ class Connections:
         self._opened.close()
 
     def connect(
-        self, platform: AzurePlatform, *, stop: threading.Event, sleep: Callable[[float], object] | None = None
+        self,
+        platform: AzurePlatform,
+        *,
+        stop: threading.Event,
+        sleep: Callable[[float], object] | None = None,
+        hurried: bool = False,
     ) -> Azure:
         """The platform's Azure. Asks nobody anything yet.
 
-        `stop` ends the waiting in any call with Canceled; `sleep` stands in for the waiting itself.
+        `stop` ends the waiting in any call with Canceled; `sleep` stands in for the waiting itself; `hurried` waits little, for
+        somebody who looks on.
         """
         spec, cloud = platform.spec, platform.spec.endpoints
-        patience = Patience(stop=stop, sleep=sleep)
+        patience = _hurried(stop) if hurried else Patience(stop=stop, sleep=sleep)
         own = self._signed_in(spec.service_principal, spec.entra_tenant, cloud)
 
         def service(base: str, scope: str, identity: Credential) -> Client:
@@ -102,6 +110,27 @@ class Connections:
             ),
         )
 
+    def rights(
+        self, platform: AzurePlatform, principal: ServicePrincipal, entra_tenant: str, *, stop: threading.Event
+    ) -> AzureRights:
+        """What one of the platform's identities may do in an Entra tenant. Asks nobody anything yet; waits little."""
+        cloud = platform.spec.endpoints
+        patience = _hurried(stop)
+        identity = self._signed_in(principal, entra_tenant, cloud)
+        arm = Client(
+            self._http, base=cloud.resource_manager, scope=cloud.arm_scope, credential=identity, patience=patience
+        )
+        graph = Client(self._http, base=cloud.graph, scope=cloud.graph_scope, credential=identity, patience=patience)
+        return AzureRights(
+            principal_document=principal,
+            credential=identity,
+            arm=arm,
+            graph=graph,
+            http=self._http,
+            secret=self._secret,
+            now=patience.now,
+        )
+
     def _signed_in(self, principal: ServicePrincipal, tenant: str, cloud: Cloud) -> Credential:
         identity = (principal, tenant, cloud)
         with self._lock:
@@ -111,6 +140,10 @@ class Connections:
                 )
                 self._credentials[identity] = self._opened.enter_context(closing(made))
             return self._credentials[identity]
+
+
+def _hurried(stop: threading.Event) -> Patience:
+    return Patience(stop=stop, limit=timedelta(seconds=30), attempts=3)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The command line. Commands are imported when they are called, so that `lzr --help` is quick.
 
 Exit codes: 0 done (or nothing to do), 2 wrong input, 3 refused, 4 the engine failed, 5 something outside failed, 6 waits for
-approval, 70 a bug, 130 canceled.
+approval, 7 `lzr doctor` found something to mend, 70 a bug, 130 canceled.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import click
 from runner.errors import RunnerError
 
 WAITING = 6
+UNWELL = 7
 _BUG = 70
 
 # name -> (module, what it does in a few words); the module has the command under the same name
@@ -38,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("runner.cli.runs", "List runs, newest first."),
     "run": ("runner.cli.runs", "Show a run: steps, result, log."),
     "state": ("runner.cli.state", "Look at Terraform states, roll back, unlock."),
+    "doctor": ("runner.cli.doctor", "Look at everything that runs depend on, and say how to mend it."),
     "store": ("runner.cli.store", "Back up, restore and check the store; rotate its key."),
     "sandbox": ("runner.cli.sandbox", "An Azure on this machine, to try things out."),
 }
@@ -46,7 +48,7 @@ SECTIONS = {
     "Documents": ("init", "validate", "schema", "render"),
     "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel"),
     "Look": ("runs", "run", "state"),
-    "Operate": ("store", "sandbox"),
+    "Operate": ("doctor", "store", "sandbox"),
 }
 
 

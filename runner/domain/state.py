@@ -11,6 +11,9 @@ from pydantic import Field, StringConstraints
 
 from runner.domain.document import Value
 
+REHEARSAL = (
+    ".lzr-doctor-"  # begins the names of states that are only written to try a backend; a tenant's begins with no dot
+)
 # A relative path would lead elsewhere from another directory: a run would find no state, and make everything a second time.
 DIRECTORY = r"^/[^\x00-\x1f\x7f]*$"
 

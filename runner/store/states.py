@@ -27,6 +27,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.engine import Row
 
+from runner.domain.state import REHEARSAL
 from runner.errors import InputError, Refused
 from runner.ports import Attempt, LockHolder, StateVersion
 from runner.store.database import Database
@@ -191,6 +192,13 @@ class SqlStates:
         query = select(tenants.c.tenant).where(tenants.c.newest > 0).order_by(tenants.c.tenant)
         with self._database.reading() as tx:
             return tuple(tx.execute(query).scalars())
+
+    def forget(self, tenant: str) -> None:
+        if not tenant.startswith(REHEARSAL):
+            raise ValueError("a tenant's state is never forgotten")
+        with self._database.writing() as tx:
+            for table in (state_locks, state_versions, attempts, tenants):
+                tx.execute(delete(table).where(table.c.tenant == tenant))
 
     def _hold_newest_attempt(self, tx: Connection, attempt: Attempt) -> None:
         """The fence: Refused unless this is the tenant's newest attempt and open, and no other is opened meanwhile."""

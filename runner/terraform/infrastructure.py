@@ -28,7 +28,7 @@ from runner.domain.configuration import Configuration
 from runner.domain.platform import AzurePlatform
 from runner.domain.review import BundleFacts
 from runner.domain.run import EngineProcess, Run
-from runner.domain.state import LocalBackend, ManagedBackend
+from runner.domain.state import LocalBackend, ManagedBackend, StateBackend
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed
 from runner.ports import Bundles, Journal, Planned, Runs, States
 from runner.terraform import bundle, engine, initialised, process, snapshot, workspace
@@ -183,7 +183,11 @@ class Terraform:
             if shared and self.initialised.reuse(key, session.directory, lock=lock):
                 note("as for another tenant")
                 return
-            engine.init(session, backend=_backend_arguments(configuration), readonly_lock=lock is not None)
+            engine.init(
+                session,
+                backend=backend_arguments(configuration.backend, configuration.tenant),
+                readonly_lock=lock is not None,
+            )
             if shared:
                 self.initialised.keep(key, session.directory)
 
@@ -216,7 +220,7 @@ class Terraform:
         logs = root / "logs"
         for path in (logs, root / "home"):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = _temporary_directory(root)
+        temporary = temporary_directory(root)
         attempt = None
         state: dict[str, str] = {}
         if isinstance(configuration.backend, ManagedBackend):
@@ -357,7 +361,7 @@ def _cli_configuration(root: Path) -> Path:
     return root / "cli.tfrc"
 
 
-def _temporary_directory(root: Path) -> Path:
+def temporary_directory(root: Path) -> Path:
     """The engine's TMPDIR, for its owner alone: in the run's directory, or elsewhere where that would be too long a way.
 
     Providers put a socket there, whose whole path a system limits to 107 bytes, macOS to 103; go-plugin names it plugin and a number of
@@ -399,10 +403,11 @@ def _retries(grace: timedelta) -> dict[str, str]:
     return {"TF_HTTP_RETRY_MAX": str(fitting[-1])}
 
 
-def _backend_arguments(configuration: Configuration) -> tuple[str, ...]:
-    match configuration.backend:
-        case LocalBackend() as backend:
-            file = workspace.state_file(backend, configuration.tenant).absolute()
+def backend_arguments(backend: StateBackend, tenant: str) -> tuple[str, ...]:
+    """What `init` is told of a backend for this tenant's state, beside its block and environment."""
+    match backend:
+        case LocalBackend():
+            file = workspace.state_file(backend, tenant).absolute()
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             return (f"-backend-config=path={file}",)
         case ManagedBackend():

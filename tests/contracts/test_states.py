@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
+from runner.domain.state import REHEARSAL
 from runner.errors import InputError, Refused
 from runner.ports import Attempt, LockHolder, States
 from runner.store.opening import Store
@@ -69,6 +70,19 @@ class TestVersions:
         assert states.current(TENANT) == (version, content)
         assert states.version(TENANT, 1) == (version, content)
         assert states.tenants() == (TENANT,)
+
+    def test_what_was_only_tried_leaves_no_trace(self, states: States, attempt: Attempt) -> None:
+        states.write(attempt, a_state(), lock_id=None, now=NOW)
+        tried = states.open_attempt(f"{REHEARSAL}1", "lzr doctor", now=NOW)
+        states.lock(tried, info(), now=NOW)
+        states.write(tried, a_state(), lock_id="l1", now=NOW)
+        states.forget(tried.tenant)
+        states.forget(tried.tenant)
+        assert states.tenants() == (TENANT,)
+        assert states.holder(tried.tenant) is None
+        assert states.authenticate(tried.username, tried.password) is None
+        with pytest.raises(ValueError):
+            states.forget(TENANT)
 
     def test_the_history_is_kept_newest_first(self, states: States, attempt: Attempt) -> None:
         for serial in (1, 2, 5):

@@ -85,6 +85,8 @@ def test_no_secret_is_in_anything_the_runner_wrote(planted: Estate) -> None:
     estate.mend()
     with open_store(estate.where, Keyring.from_file(estate.directory / "key")) as store:
         plant_in_state(store)
+    lzr("doctor", "documents")
+    lzr("doctor", "documents", "--json", code=7, LZ_CLIENT_SECRET=CLIENT_SECRET + "-wrong")
     lzr("state", "show", TENANT)
     lzr("store", "check")
     key = (estate.directory / "key").read_text(encoding="utf-8").split()[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from runner.sandbox.azure.index import Index
@@ -31,6 +32,15 @@ class AppRole:
 
     id: str
     value: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class ClientSecret:
+    """A client secret, and when it ends."""
+
+    value: str
+    ends: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +50,7 @@ class Application:
     client_id: str
     object_id: str
     name: str
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[ClientSecret, ...] = ()
     certificates: tuple[str, ...] = ()
     federated: tuple[FederatedCredential, ...] = ()
     identifier_uris: tuple[str, ...] = ()
@@ -48,6 +58,7 @@ class Application:
     graph_permissions: tuple[str, ...] = ()
     administers: tuple[str, ...] = ()
     assignment_required: bool = False
+    token_version: int | None = None
     managed_identity: bool = False
 
     @property

@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 from runner.errors import InputError
 from runner.sandbox.azure import admin, arm, functions, graph, login
@@ -34,9 +36,9 @@ class Reply:
     cut: bool = False
 
 
-def written(answer: Answer, *, delay: float = 0.0, cut: bool = False) -> Reply:
+def written(answer: Answer, *, now: datetime, delay: float = 0.0, cut: bool = False) -> Reply:
     """Write an answer down. Done under the world's lock: what the answer shows may change a moment later."""
-    headers = dict(answer.headers)
+    headers = {"Date": format_datetime(now, usegmt=True)} | dict(answer.headers)
     if answer.body is None:
         return Reply(answer.status, headers, b"", delay, cut)
     if isinstance(answer.body, str):
@@ -62,12 +64,12 @@ class Front:
         with self.world.lock:
             service = service_of(call.host, call.segments)
             if service == "sandbox":
-                return written(self._admin(call))
+                return self._written(self._admin(call))
             if service is None:
                 elsewhere = Rejection(421, "MisdirectedRequest", "The sandbox does not stand for this host.")
-                return written(rejected(None, elsewhere, now=self.world.now()))
+                return self._written(rejected(None, elsewhere, now=self.world.now()))
             answer, effects = self._served(service, call)
-            return written(answer, delay=effects.delay, cut=effects.drop is not None)
+            return self._written(answer, delay=effects.delay, cut=effects.drop is not None)
 
     def identity(self, call: Call) -> Reply:
         """Answer one call to the managed identity endpoint."""
@@ -77,7 +79,10 @@ class Front:
             except Rejection as error:
                 answer = rejected("login", error, now=self.world.now())
             self._note("login", call, answer.status, "")
-            return written(answer)
+            return self._written(answer)
+
+    def _written(self, answer: Answer, *, delay: float = 0.0, cut: bool = False) -> Reply:
+        return written(answer, now=self.world.now().astimezone(UTC), delay=delay, cut=cut)
 
     def change(self, call: Call, *, tenant: str | None = None) -> Answer:
         """Do something behind everybody's back: any ARM or Graph call, as somebody who may, without faults."""

@@ -9,8 +9,8 @@ import json
 import uuid
 from collections.abc import Callable
 
-from runner.sandbox.azure import groups, users
-from runner.sandbox.azure.directory import Directory
+from runner.sandbox.azure import applications, groups, users
+from runner.sandbox.azure.directory import Application, Directory
 from runner.sandbox.azure.faults import Faults
 from runner.sandbox.azure.tokens import GRAPH_AUDIENCES, Caller, is_loopback
 from runner.sandbox.azure.visit import Visit, not_found, selecting
@@ -18,14 +18,7 @@ from runner.sandbox.azure.wire import Answer, Call, Json, Rejection
 from runner.sandbox.azure.wire import call as make_call
 from runner.sandbox.azure.world import World
 
-APPLICATION_READ = (
-    "Application.Read.All",
-    "Application.ReadWrite.All",
-    "Application.ReadWrite.OwnedBy",
-    "Directory.Read.All",
-    "Directory.ReadWrite.All",
-)
-DIRECTORY_READ = tuple({*users.READ, *groups.READ, *APPLICATION_READ})
+DIRECTORY_READ = tuple({*users.READ, *groups.READ, *applications.READ})
 ASSIGNMENT_WRITE = ("AppRoleAssignment.ReadWrite.All",)
 MOST_IN_A_BATCH = 20
 MOST_IDS = 1000
@@ -62,10 +55,16 @@ def answer(world: World, faults: Faults, call: Call, directory: Directory, calle
             *rest,
         ):
             return _app_roles(visit, call, object_id.lower(), side, rest)
-        case ("servicePrincipals" | "applications", *rest):
-            return _applications(visit, call, list(rest))
+        case ("servicePrincipals", *rest):
+            return _service_principals(visit, call, list(rest))
         case (first, *rest) if first.lower().startswith("serviceprincipals("):
-            return _applications(visit, call, [_by_app_id(visit, first), *rest])
+            return _service_principals(visit, call, [_by_app_id(visit, first).object_id, *rest])
+        case (first,) if first.lower().startswith("applications(") and call.method == "GET":
+            return applications.one(visit, call, _by_app_id(visit, first))
+        case ("applications", *rest) if call.method == "GET":
+            return applications.answer(visit, call, tuple(rest))
+        case ("roleManagement", "directory", "roleAssignments") if call.method == "GET":
+            return applications.role_assignments(visit, call)
         case ("directoryObjects", *rest):
             return _objects(visit, call, list(rest))
         case ("organization",) | ("domains",) as only if call.method == "GET":
@@ -76,8 +75,8 @@ def answer(world: World, faults: Faults, call: Call, directory: Directory, calle
             raise Rejection(404, "BadRequest", f"Resource not found for the segment '{call.segments[-1]}'.")
 
 
-def _applications(visit: Visit, call: Call, rest: list[str]) -> Answer:
-    visit.require(APPLICATION_READ)
+def _service_principals(visit: Visit, call: Call, rest: list[str]) -> Answer:
+    visit.require(applications.READ)
     match (call.method, *rest):
         case ("GET",):
             return visit.objects(call, [app.object_id for app in visit.directory.applications.values()], typed=False)
@@ -93,13 +92,13 @@ def _applications(visit: Visit, call: Call, rest: list[str]) -> Answer:
             )
 
 
-def _by_app_id(visit: Visit, segment: str) -> str:
-    """`servicePrincipals(appId='…')`, the other way to name one."""
+def _by_app_id(visit: Visit, segment: str) -> Application:
+    """`servicePrincipals(appId='…')` or `applications(appId='…')`, the other way to name one."""
     client_id = segment.partition("'")[2].rstrip("')").lower()
     app = visit.directory.applications.get(client_id)
     if app is None:
         raise not_found(client_id)
-    return app.object_id
+    return app
 
 
 def _app_roles(visit: Visit, call: Call, object_id: str, side: str, rest: list[str]) -> Answer:

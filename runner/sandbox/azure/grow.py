@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
@@ -15,6 +16,7 @@ from runner.sandbox.azure.contents import Contents, FunctionApp
 from runner.sandbox.azure.directory import (
     Application,
     AppRole,
+    ClientSecret,
     Directory,
     FederatedCredential,
     Group,
@@ -37,6 +39,7 @@ from runner.sandbox.azure.seed import (
 
 Json = dict[str, Any]
 
+LASTING = datetime(2099, 12, 31, tzinfo=UTC)
 NAMESPACE = uuid.UUID("5a6d0c1e-8f57-4c5e-9d0a-6f2f8f4a7b10")
 
 
@@ -107,16 +110,25 @@ def _application(form: ApplicationForm, *, tenant: str, at: str) -> Application:
         client_id=form.client_id,
         object_id=form.object_id or _derived(tenant, "servicePrincipal", form.client_id),
         name=form.name,
-        secrets=form.secrets,
+        secrets=tuple(
+            ClientSecret(found, LASTING)
+            if isinstance(found, str)
+            else ClientSecret(found.value, found.ends.astimezone(UTC) if found.ends else LASTING)
+            for found in form.secrets
+        ),
         certificates=form.certificates,
         federated=tuple(FederatedCredential(found.issuer, found.subject, found.audience) for found in form.federated),
         identifier_uris=form.identifier_uris,
         app_roles=tuple(
-            AppRole(role.id or _derived(form.client_id, "role", role.value), role.value) for role in form.app_roles
+            AppRole(
+                role.id or _derived(form.client_id, "role", role.value), role.value, role.display_name or role.value
+            )
+            for role in form.app_roles
         ),
         graph_permissions=form.graph_permissions,
         administers=form.administers,
         assignment_required=form.assignment_required,
+        token_version=form.token_version,
         managed_identity=form.managed_identity,
     )
 

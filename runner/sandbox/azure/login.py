@@ -188,7 +188,7 @@ def _token(world: World, tokens: Tokens, call: Call, tenant: str, *, version: in
     prove(app, form, call, now=world.now())
     audience = _audience(form, version=version)
     roles = _roles(directory, app, audience)
-    token = tokens.issue(directory, app, audience=audience, roles=roles)
+    token = tokens.issue(directory, app, audience=audience, roles=roles, version=_version(directory, audience))
     lifetime = int(LIFETIME.total_seconds())
     if version == 2:
         return Answer(
@@ -241,6 +241,12 @@ def _audience(form: Mapping[str, str], *, version: int) -> str:
             more={"number": 1002012},
         )
     return scope.removesuffix("/.default")
+
+
+def _version(directory: Directory, audience: str) -> int:
+    """The version of the token, which is for the application to choose that the token is for; Azure's own want version 1."""
+    wanted = (app.token_version for app in directory.applications.values() if audience in app.audiences)
+    return next(wanted, None) or 1
 
 
 def _roles(directory: Directory, app: Application, audience: str) -> list[str]:

@@ -32,7 +32,15 @@ def prove(app: Application, form: Mapping[str, str], call: Call, *, now: datetim
         _prove_by_assertion(app, form["client_assertion"], call, now=now)
     elif form.get("client_secret"):
         given = form["client_secret"].encode()
-        if not any(hmac.compare_digest(given, secret.encode()) for secret in app.secrets):
+        found = [secret for secret in app.secrets if hmac.compare_digest(given, secret.value.encode())]
+        if found and all(secret.ends <= now for secret in found):
+            raise Rejection(
+                401,
+                "invalid_client",
+                f"The provided client secret keys for app '{app.client_id}' are expired.",
+                more={"number": 7000222},
+            )
+        if not found:
             raise Rejection(
                 401,
                 "invalid_client",

@@ -5,6 +5,7 @@ A wrong seed is an `InputError` that names the key. What must fit together in it
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -62,6 +63,13 @@ class FederatedForm(Form):
 class AppRoleForm(Form):
     value: Name
     id: Id | None = None
+    display_name: str | None = None
+
+
+class SecretForm(Form):
+    value: Name
+    ends: datetime | None = None
+    """Left out: long after the sandbox."""
 
 
 class AssignedRoleForm(Form):
@@ -75,7 +83,7 @@ class ApplicationForm(Form):
     client_id: Id
     object_id: Id | None = None
     """Of the service principal: the `oid` in its tokens."""
-    secrets: tuple[Name, ...] = ()
+    secrets: tuple[Name | SecretForm, ...] = ()
     certificates: tuple[Name, ...] = ()
     """PEM, without the key."""
     federated: tuple[FederatedForm, ...] = ()
@@ -86,6 +94,8 @@ class ApplicationForm(Form):
     administers: tuple[Id, ...] = ()
     """Administrative units in which it is Groups Administrator."""
     assignment_required: bool = False
+    token_version: Literal[1, 2] | None = None
+    """`accessTokenAcceptedVersion` of its manifest, which Graph calls `api.requestedAccessTokenVersion`."""
     managed_identity: bool = False
 
 

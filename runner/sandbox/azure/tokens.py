@@ -91,12 +91,16 @@ class Tokens:
         """The published key."""
         return {"keys": [self._jwk]}
 
-    def issue(self, directory: Directory, app: Application, *, audience: str, roles: list[str]) -> str:
+    def issue(
+        self, directory: Directory, app: Application, *, audience: str, roles: list[str], version: int = 1
+    ) -> str:
         """Return a token that lets `app` speak to `audience` in `directory`."""
         now = self._now()
         claims: Json = {
             "aud": audience,
-            "iss": f"https://sts.windows.net/{directory.id}/",
+            "iss": f"https://sts.windows.net/{directory.id}/"
+            if version == 1
+            else f"https://login.microsoftonline.com/{directory.id}/v2.0",
             "iat": int(now.timestamp()),
             "nbf": int(now.timestamp()),
             "exp": int((now + LIFETIME).timestamp()),
@@ -108,7 +112,7 @@ class Tokens:
             "sub": app.object_id,
             "tid": directory.id,
             "uti": uuid.uuid4().hex[:22],
-            "ver": "1.0",
+            "ver": f"{version}.0",
         }
         if roles:
             claims["roles"] = roles

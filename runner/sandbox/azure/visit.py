@@ -74,7 +74,7 @@ class Visit:
                 {
                     "id": role.id,
                     "value": role.value,
-                    "displayName": role.value,
+                    "displayName": role.name,
                     "allowedMemberTypes": ["Application"],
                     "isEnabled": True,
                 }
