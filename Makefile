@@ -16,7 +16,7 @@ NO_ENGINE  := "There is no terraform or tofu on PATH, and none can be installed 
 	"Install version 1.9 or newer of one:  https://developer.hashicorp.com/terraform/install  or  https://opentofu.org/docs/intro/install"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine demo test check bench format docs clean
+.PHONY: help setup engine servers demo test check bench format docs clean
 
 help: ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,7 +35,15 @@ engine: $(STAMP)
 demo: engine ## The main job in a sandbox: plan, review, approve, apply, drift, repair
 	@$(BIN)/python examples/demo.py
 
-test: engine ## All tests, with coverage
+servers: $(VENV)/.servers ## Servers that tests keep Terraform states in: moto's S3, and Azurite where npm is there
+$(VENV)/.servers: $(STAMP)
+	$(PIP) --no-build-isolation --editable '.[dev,engine,servers]'
+	@if command -v npm >/dev/null; then \
+		npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/azurite azurite@3.35.0; \
+	else echo "There is no npm: what needs Azurite is left out."; fi
+	@touch $@
+
+test: engine servers ## All tests, with coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
 
 check: engine ## Formatting, types, floors, spelling, links

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from runner.azure.network import Network
     from runner.durable import Durable
     from runner.terraform.infrastructure import Terraform
+    from runner.terraform.state_access import StateAccess
     from runner.terraform.workspace import Sources
 
 
@@ -247,6 +248,7 @@ def _terraform(runner: Runner) -> Terraform:
         initialised=Initialised(work_directory(settings) / "initialised"),
         find_engine=lambda: discover(settings.engine),
         identity=runner.identity,
+        secret=runner.secret,
         cloud=runner.cloud_of,
         mirror=runner.mirror,
         stand_in=is_stand_in,
@@ -254,6 +256,24 @@ def _terraform(runner: Runner) -> Terraform:
         turns=threading.Semaphore(settings.workers),
         now=now,
         redact_also=runner.redactor.add,
+    )
+
+
+def state_access(runner: Runner) -> StateAccess:
+    """States wherever platforms keep them."""
+    from runner.terraform.engine import Limits, discover
+    from runner.terraform.state_access import StateAccess
+
+    settings = runner.settings
+    return StateAccess(
+        find_engine=lambda: discover(settings.engine),
+        states=runner.store.states,
+        secret=runner.secret,
+        identity=runner.identity,
+        directory=work_directory(settings),
+        mirror=runner.mirror,
+        limits=Limits(**settings.limits.model_dump()),
+        now=now,
     )
 
 
@@ -270,6 +290,7 @@ def _rehearsal(runner: Runner) -> Rehearsal:
         find_engine=lambda: discover(settings.engine),
         states=runner.store.states,
         service=runner.stack.enter_context(StateService(runner.store.states, now=now)),
+        secret=runner.secret,
         sources=sources(),
         directory=work_directory(settings),
         mirror=runner.mirror,

@@ -59,7 +59,8 @@ def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
 
 def _by_hand(configuration: Configuration, out: Path) -> Iterator[str]:
     """How a person runs it against the tenant's state. The backend block is empty: without this, a plan would see no state."""
-    from runner.domain.state import LocalBackend, ManagedBackend
+    from runner.domain.state import LocalBackend, ManagedBackend, credentials, where
+    from runner.terraform.infrastructure import backend_arguments
     from runner.terraform.workspace import state_file
 
     place = shlex.quote(str(out))
@@ -75,4 +76,11 @@ def _by_hand(configuration: Configuration, out: Path) -> Iterator[str]:
             yield f"  (umask 077; lzr state show {shlex.quote(configuration.tenant)} --raw > {state})"
             yield f"  echo '{LOCAL}' > {shlex.quote(str(out / OVERRIDE))}"
             init = "terraform init"
+        case backend:
+            yield f"Its state is in {where(backend, configuration.tenant)}. By hand, signed in by environment (ARM_…):"
+            if needed := credentials(backend):
+                yield f"  export {' '.join(f'{name}=…' for name in needed)}"
+            init = "terraform init " + " ".join(
+                shlex.quote(argument) for argument in backend_arguments(backend, configuration.tenant)
+            )
     yield f"  cd {place} && {init} && terraform plan"

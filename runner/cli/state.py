@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,12 +12,16 @@ from runner.cli.asking import ask, yes_option
 from runner.cli.telling import as_json_option, me, opened
 from runner.errors import InputError, Refused
 
+if TYPE_CHECKING:
+    from runner.domain.platform import AzurePlatform
+    from runner.wiring import Runner
+
 _TENANT = click.argument("tenant")
 
 
 @click.group
 def state() -> None:
-    """Look at Terraform states, roll back, unlock (`stateBackend: managed`)."""
+    """Look at Terraform states, roll back and unlock them (`stateBackend: managed`); move them between backends."""
 
 
 @state.command
@@ -124,28 +130,145 @@ def rollback(tenant: str, number: int, yes: bool) -> int:
 
 @state.command
 @_TENANT
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--from",
+    "source",
+    default="managed",
+    show_default=True,
+    metavar="managed|FILE",
+    help="Where the state is now: the runner's own store, or the backend that a former platform document names.",
+)
 @yes_option
-def unlock(tenant: str, yes: bool) -> int:
+def migrate(tenant: str, paths: tuple[Path, ...], source: str, yes: bool) -> int:
+    """Copy a tenant's state to where its platform's documents say now, and read it back. The old one stays where it is.
+
+    \b
+    Example:
+      lzr state migrate payments.checkout-dev my-landing-zones --from former-platform.yaml
+    """
+    from runner import documents, wiring
+    from runner.domain.state import ManagedBackend, where
+    from runner.terraform.snapshot import header
+
+    platform = documents.read(paths).placed(tenant).platform
+    former = platform.model_copy(
+        update={"spec": platform.spec.model_copy(update={"state_backend": ManagedBackend()})}
+        if source == "managed"
+        else {"spec": _former(Path(source), platform.name).spec}
+    )
+    there, here = where(former.spec.state_backend, tenant), where(platform.spec.state_backend, tenant)
+    if there == here:
+        raise InputError(
+            "Nothing to migrate",
+            code="same-backend",
+            detail=f"The state is to be in {here}, where it is now.",
+            hint="Change stateBackend in the platform's document first, and name the former document with --from.",
+        )
+    with opened() as runner:
+        _refuse_at_work(runner, tenant)
+        states = wiring.state_access(runner)
+        content = states.read(former, tenant)
+        if content is None:
+            raise InputError("No such state", code="unknown-state", detail=f"There is none in {there}.")
+        lineage, serial = header(content)
+        ask(f"Copy the state of {tenant} (serial {serial}, lineage {lineage}) from {there} to {here}?", yes=yes)
+        states.write(platform, tenant, content, by=me())
+        click.echo(f"The state of {tenant} is in {here} now, serial {serial}. The old one is still in {there}.")
+        if not isinstance(platform.spec.state_backend, ManagedBackend):
+            click.echo(
+                "There, only the backend's lock keeps two engines apart: it has no fence against a superseded one."
+            )
+    return 0
+
+
+def _former(file: Path, name: str) -> AzurePlatform:
+    from runner import documents
+
+    platforms = documents.read([file]).platforms
+    if name not in platforms:
+        raise InputError(
+            "No such platform",
+            code="unknown-platform",
+            detail=f"{file} has no AzurePlatform {name!r}.",
+            hint="Give the platform's document as it was before stateBackend was changed.",
+        )
+    return platforms[name]
+
+
+def _refuse_at_work(runner: Runner, tenant: str) -> None:
+    """While an engine may write a state it is not copied."""
+    from runner.domain.run import EXECUTING
+
+    for run in runner.ports.runs.find(tenant=tenant, statuses=tuple(EXECUTING)):
+        raise Refused(
+            "A run of the tenant is at work",
+            code="tenant-busy",
+            detail=f"Run {run.id} is {run.status}.",
+            hint="Wait for its end.",
+        )
+    if (holder := runner.store.states.holder(tenant)) is not None:
+        raise Refused(
+            "The state is locked",
+            code="state-locked",
+            detail=f"{holder.who} has held it since {holder.created} ({holder.operation}).",
+            hint=f"lzr state unlock {tenant}",
+        )
+
+
+@state.command
+@_TENANT
+@click.option(
+    "--in", "path", type=click.Path(path_type=Path), help="The documents, where the state is not in the runner's store."
+)
+@click.option(
+    "--lock-id", help="The lock's id, as the engine's error names it; for a state that is not in the runner's store."
+)
+@yes_option
+def unlock(tenant: str, path: Path | None, lock_id: str | None, yes: bool) -> int:
     """Release a lock that nobody will release any more. Refused while the run that holds it is at work.
 
     \b
     Example:
       lzr state unlock payments.checkout-dev
+      lzr state unlock payments.checkout-dev --in my-landing-zones --lock-id 3f9c…
     """
+    from runner import documents, wiring
     from runner.domain.run import EXECUTING
+    from runner.domain.state import ManagedBackend, where
 
+    if (path is None) != (lock_id is None):
+        raise InputError(
+            "Both are needed",
+            code="lock-not-named",
+            detail="A lock elsewhere is found by the documents (--in) and its id (--lock-id).",
+        )
     with opened() as runner:
+        if path is not None and lock_id is not None:
+            platform = documents.read([path]).placed(tenant).platform
+            if not isinstance(platform.spec.state_backend, ManagedBackend):
+                for run in runner.ports.runs.find(tenant=tenant, statuses=tuple(EXECUTING)):
+                    raise Refused(
+                        "The lock is in use",
+                        code="lock-in-use",
+                        detail=f"Run {run.id} is {run.status}.",
+                        hint=f"lzr cancel {run.id}",
+                    )
+                ask(f"Release the lock {lock_id} of {where(platform.spec.state_backend, tenant)}?", yes=yes)
+                wiring.state_access(runner).unlock(platform, tenant, lock_id)
+                click.echo(f"Unlocked {tenant}.")
+                return 0
         holder = runner.store.states.holder(tenant)
         if holder is None:
             click.echo(f"{tenant} is not locked.")
             return 0
-        run = runner.ports.runs.get(holder.run) if holder.run else None
-        if run is not None and run.status in EXECUTING and runner.store.liveness.alive(run.executor):
+        held_by = runner.ports.runs.get(holder.run) if holder.run else None
+        if held_by is not None and held_by.status in EXECUTING and runner.store.liveness.alive(held_by.executor):
             raise Refused(
                 "The lock is in use",
                 code="lock-in-use",
-                detail=f"Run {run.id} is {run.status} in a living process.",
-                hint=f"lzr cancel {run.id}",
+                detail=f"Run {held_by.id} is {held_by.status} in a living process.",
+                hint=f"lzr cancel {held_by.id}",
             )
         ask(f"Release the lock of {tenant}, held by {holder.who} ({holder.operation}) since {holder.created}?", yes=yes)
         if not runner.store.states.unlock(tenant, holder.id):

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -184,20 +184,8 @@ def untaint(session: Session, address: str) -> None:
 
 def show(session: Session) -> dict[str, Any]:
     """The plan file as JSON. It holds secrets in clear: read it with `runner.domain.plan` and keep nothing of it."""
-    output = session.logs / "show.json"
-    parts: list[str] = []
+    code, parts = _printed(session, "show", ["show", "-json", PLAN_FILE])
     try:
-        ended = process.run(
-            [*session.engine.argv, "show", "-json", PLAN_FILE],
-            cwd=session.directory,
-            env=session.environment,
-            output=output,
-            on_lines=parts.extend,
-            stop=session.stop,
-            limit=session.limits.plan,
-            grace=session.limits.grace,
-        )
-        _raise_if_stopped("show", ended, session)
         for part in parts:
             if part.startswith("{"):
                 document: dict[str, Any] = json.loads(part)
@@ -206,11 +194,65 @@ def show(session: Session) -> dict[str, Any]:
         raise EngineFailed(
             "The plan cannot be read", code="unreadable-plan", detail="`show -json` printed no JSON."
         ) from error
+    raise EngineFailed("The plan cannot be read", code="unreadable-plan", detail=f"`show -json` ended with {code}.")
+
+
+def pull(session: Session) -> bytes | None:
+    """The state as the backend has it, secrets included; None when there is none."""
+    code, parts = _printed(session, "state", ["state", "pull"])
+    if code != 0:
+        raise EngineFailed(
+            "The state cannot be read",
+            code="unreadable-state",
+            detail=parts[-1] if parts else f"`state pull` ended with {code}.",
+        )
+    content = "\n".join(parts).strip()
+    return content.encode() + b"\n" if content and not _blank(json.loads(content)) else None
+
+
+def _blank(state: Mapping[str, Any]) -> bool:
+    """What is pulled where there is none yet: one without lineage, or the one that `init` makes in Azure's storage (Terraform 1.11.4)."""
+    return not state["lineage"] or not (state["resources"] or state["outputs"] or state["serial"] > 1)
+
+
+def push(session: Session, file: Path, *, first: bool = False) -> None:
+    """Hand a state to the backend. The engine refuses another lineage and a lower serial, except for a `first` one."""
+    force = ["-force"] if first else []
+    code, parts = _printed(session, "state", ["state", "push", "-lock-timeout=60s", *force, str(file)])
+    if code != 0:
+        raise EngineFailed(
+            "The state was not taken", code="state-not-taken", detail="\n".join(part for part in parts if part.strip())
+        )
+
+
+def force_unlock(session: Session, lock_id: str) -> None:
+    """Release the backend's lock with this id."""
+    code, parts = _printed(session, "unlock", ["force-unlock", "-force", "--", lock_id])
+    if code != 0:
+        raise EngineFailed(
+            "The lock was not released", code="not-unlocked", detail="\n".join(part for part in parts if part.strip())
+        )
+
+
+def _printed(session: Session, name: str, arguments: Sequence[str]) -> tuple[int, list[str]]:
+    """What a command without JSON lines printed; nothing of it stays on disk."""
+    output = session.logs / f"{name}.out"
+    parts: list[str] = []
+    try:
+        ended = process.run(
+            [*session.engine.argv, *arguments],
+            cwd=session.directory,
+            env=session.environment,
+            output=output,
+            on_lines=parts.extend,
+            stop=session.stop,
+            limit=session.limits.plan,
+            grace=session.limits.grace,
+        )
     finally:
         output.unlink(missing_ok=True)
-    raise EngineFailed(
-        "The plan cannot be read", code="unreadable-plan", detail=f"`show -json` ended with {ended.code}."
-    )
+    _raise_if_stopped(name, ended, session)
+    return ended.code, parts
 
 
 def apply(session: Session) -> dict[str, Any]:

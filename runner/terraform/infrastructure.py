@@ -10,7 +10,6 @@ empty `backend "http" {}` a plan made for one tenant would go silently into anot
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -24,11 +23,13 @@ from threading import Event, Semaphore
 from typing import Any
 
 from runner.domain import plan as plan_domain
+from runner.domain import state as state_domain
 from runner.domain.configuration import Configuration
+from runner.domain.document import SecretReference
 from runner.domain.platform import AzurePlatform
 from runner.domain.review import BundleFacts
 from runner.domain.run import EngineProcess, Run
-from runner.domain.state import LocalBackend, ManagedBackend, StateBackend
+from runner.domain.state import REMOTE, LocalBackend, ManagedBackend, StateBackend
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed
 from runner.ports import Bundles, Journal, Planned, Runs, States
 from runner.terraform import bundle, engine, initialised, process, snapshot, workspace
@@ -61,6 +62,7 @@ class Terraform:
     initialised: Initialised
     find_engine: Callable[[], Engine]
     identity: Callable[[AzurePlatform, str], Mapping[str, str]]
+    secret: Callable[[SecretReference], str]
     cloud: Callable[[AzurePlatform], str]
     mirror: Path | None
     stand_in: Callable[[str, str], bool]
@@ -85,7 +87,7 @@ class Terraform:
             workspace.write(files, directory)
         with self._session(run, platform, configuration, journal, stop) as session:
             self._initialise(session, configuration, files, journal)
-            for address in snapshot.half_made_groups(self._content(configuration) or b"{}"):
+            for address in snapshot.half_made_groups(self._content(configuration, session) or b"{}"):
                 with self._step(journal, "keep what was half made") as note:
                     engine.untaint(session, address)
                     note(address)
@@ -93,11 +95,11 @@ class Terraform:
                 engine.plan(session)
                 plan = plan_domain.read(engine.show(session))
                 note(_counts(plan))
+            lineage, serial = snapshot.header(self._content(configuration, session))
         lock = (directory / LOCK_FILE).read_bytes() if (directory / LOCK_FILE).exists() else b""
         plan_file = (directory / PLAN_FILE).read_bytes()
         (directory / PLAN_FILE).unlink()
         providers = engine.providers(lock.decode())
-        lineage, serial = self._state(configuration)
         facts = BundleFacts(
             tenant=run.tenant,
             engine=self.engine.name,
@@ -122,7 +124,10 @@ class Terraform:
             moved.append("the configuration")
         if (self.engine.name, self.engine.version) != (facts.engine, facts.engine_version):
             moved.append(f"the engine (now {self.engine.label})")
-        if self._state(configuration) != (facts.lineage, facts.serial):
+        remote = isinstance(
+            configuration.backend, REMOTE
+        )  # of which the engine knows, once it is signed in: see `apply`
+        if not remote and snapshot.header(self._content(configuration)) != (facts.lineage, facts.serial):
             moved.append("the state")
         return moved
 
@@ -140,8 +145,19 @@ class Terraform:
             with self._session(run, platform, configuration, journal, stop) as session:
                 if not (directory / ".terraform").exists():
                     self._initialise(session, configuration, files, journal, lock=sealed.lock)
-                with self._step(journal, "apply"):
-                    return engine.apply(session)
+                known = (sealed.facts.lineage, sealed.facts.serial)
+                if isinstance(configuration.backend, REMOTE) and snapshot.header(engine.pull(session)) != known:
+                    raise Refused(
+                        "The plan is out of date",
+                        code="plan-outdated",
+                        detail="Since it was reviewed, the state changed, so the approval is void.",
+                        hint=f"lzr plan {run.source}",
+                    )
+                try:
+                    with self._step(journal, "apply"):
+                        return engine.apply(session)
+                finally:
+                    self._push_errored_state(session, configuration.backend, journal)
         finally:
             (directory / PLAN_FILE).unlink(missing_ok=True)
             self._take_in_errored_state(run, configuration.backend, journal)
@@ -152,6 +168,14 @@ class Terraform:
         with self._step(journal, "take in the state"):
             self._take_in_errored_state(run, platform.spec.state_backend, journal)
             self._release_lock(run.tenant, journal)
+        left = self._terraform_directory(run) / snapshot.ERRORED
+        if isinstance(platform.spec.state_backend, REMOTE) and left.exists():
+            with (
+                self._step(journal, "hand in the state"),
+                self._turn(journal, stop),
+                self._signed_in(run, platform, "", journal, stop) as session,
+            ):
+                self._push_errored_state(session, platform.spec.state_backend, journal)
 
     def may_work_elsewhere(self, run: Run) -> bool:
         if run.engine is None or not process.is_elsewhere(run.engine):
@@ -196,7 +220,8 @@ class Terraform:
         self, run: Run, platform: AzurePlatform, configuration: Configuration, journal: Journal, stop: Event
     ) -> Iterator[Session]:
         """Everything the engine's commands need, with a state credential that is good for just as long."""
-        with self._turn(journal, stop), self._signed_in(run, platform, configuration, journal, stop) as session:
+        subscription = str(configuration.inputs["subscription_id"])
+        with self._turn(journal, stop), self._signed_in(run, platform, subscription, journal, stop) as session:
             yield session
 
     @contextmanager
@@ -214,7 +239,7 @@ class Terraform:
 
     @contextmanager
     def _signed_in(
-        self, run: Run, platform: AzurePlatform, configuration: Configuration, journal: Journal, stop: Event
+        self, run: Run, platform: AzurePlatform, subscription: str, journal: Journal, stop: Event
     ) -> Iterator[Session]:
         root = self._run_directory(run)
         logs = root / "logs"
@@ -222,13 +247,14 @@ class Terraform:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = temporary_directory(root)
         attempt = None
-        state: dict[str, str] = {}
-        if isinstance(configuration.backend, ManagedBackend):
+        backend = platform.spec.state_backend
+        state = backend_environment(backend, self.secret)
+        if isinstance(backend, ManagedBackend):
             attempt = self.states.open_attempt(run.tenant, run.id, now=self.now())
             self.redact_also(attempt.password)
             state = {**self.service.environment(attempt), **_retries(self.limits.grace)}
             self._release_lock(run.tenant, journal)
-        identity = self.identity(platform, str(configuration.inputs["subscription_id"]))
+        identity = self.identity(platform, subscription)
 
         def started(found: EngineProcess) -> None:
             self.runs.note(run.id, engine=found)
@@ -288,15 +314,8 @@ class Terraform:
         if left is not None and self.states.unlock(tenant, left.id):
             journal.log("warn", f"Released the lock that an engine of run {left.run} left behind ({left.operation}).")
 
-    def _state(self, configuration: Configuration) -> tuple[str, int]:
-        """Lineage and serial of the tenant's state; ("", 0) when there is none."""
-        content = self._content(configuration)
-        if content is None:
-            return "", 0
-        document = json.loads(content)
-        return str(document["lineage"]), int(document["serial"])
-
-    def _content(self, configuration: Configuration) -> bytes | None:
+    def _content(self, configuration: Configuration, session: Session | None = None) -> bytes | None:
+        """The tenant's state; one that is elsewhere only the engine can reach, in a session."""
         match configuration.backend:
             case ManagedBackend():
                 current = self.states.current(configuration.tenant)
@@ -304,6 +323,8 @@ class Terraform:
             case LocalBackend() as backend:
                 file = workspace.state_file(backend, configuration.tenant)
                 return file.read_bytes() if file.exists() else None
+            case _:
+                return engine.pull(session) if session is not None else None
 
     def _own_bundle(self, run: Run, configuration: str) -> Bundle:
         """The run's bundle. Its own facts are looked at once more: sealed content cannot be moved between tenants, and this would
@@ -338,6 +359,23 @@ class Terraform:
                     detail=f"{refused.detail} The engine's state is kept in {file}.",
                     hint=f"Look at it, and at: lzr state show {run.tenant}",
                 ) from refused
+        file.unlink()
+
+    def _push_errored_state(self, session: Session, backend: object, journal: Journal) -> None:
+        """The same for a backend elsewhere, with the engine itself; what is not taken stays where it is."""
+        file = session.directory / snapshot.ERRORED
+        if not isinstance(backend, REMOTE) or not file.exists():
+            return
+        try:
+            engine.push(session, file)
+        except EngineFailed as refused:
+            raise EngineFailed(
+                "A state could not be handed in",
+                code="errored-state-refused",
+                detail=f"{refused.detail} The engine's state is kept in {file}.",
+                hint="Look at it, and at what the backend has.",
+            ) from refused
+        journal.log("warn", "Handed in the state that the engine could not hand in itself")
         file.unlink()
 
     def _run_directory(self, run: Run) -> Path:
@@ -405,13 +443,19 @@ def _retries(grace: timedelta) -> dict[str, str]:
 
 def backend_arguments(backend: StateBackend, tenant: str) -> tuple[str, ...]:
     """What `init` is told of a backend for this tenant's state, beside its block and environment."""
-    match backend:
-        case LocalBackend():
-            file = workspace.state_file(backend, tenant).absolute()
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return (f"-backend-config=path={file}",)
-        case ManagedBackend():
-            return ()
+    if isinstance(backend, LocalBackend):
+        Path(backend.directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+    named = state_domain.settings(backend, tenant)
+    return tuple(
+        f"-backend-config={key}={str(value).lower() if value in (True, False) else value}"
+        for key, value in named.items()
+    )
+
+
+def backend_environment(backend: StateBackend, secret: Callable[[SecretReference], str]) -> dict[str, str]:
+    """What the engine reads of a backend from its environment, credentials among it. `managed` has another for each attempt."""
+    secrets = {name: secret(reference) for name, reference in state_domain.credentials(backend).items()}
+    return {**state_domain.variables(backend), **secrets}
 
 
 def _counts(plan: plan_domain.Plan) -> str:

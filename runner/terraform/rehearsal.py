@@ -19,14 +19,20 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from threading import Event
-from typing import assert_never
 
-from runner.domain.state import REHEARSAL, LocalBackend, ManagedBackend, StateBackend, block
+from runner.domain.document import SecretReference
+from runner.domain.state import REHEARSAL, REMOTE, LocalBackend, ManagedBackend, StateBackend, block
 from runner.errors import EngineFailed, RemoteFailed
 from runner.ports import Provider, States
 from runner.terraform import engine, workspace
 from runner.terraform.engine import LOCK_FILE, Engine, Limits, Session
-from runner.terraform.infrastructure import backend_arguments, base_environment, temporary_directory, unusable
+from runner.terraform.infrastructure import (
+    backend_arguments,
+    backend_environment,
+    base_environment,
+    temporary_directory,
+    unusable,
+)
 from runner.terraform.state_service import StateService
 
 _SECOND = "second.code"  # file with the exit code of the engine that must not get in
@@ -53,6 +59,11 @@ resource "terraform_data" "rehearsal" {
 }
 """
 
+_EMPTY = """terraform {
+  %s
+}
+"""
+
 
 @dataclass(frozen=True)
 class EngineRehearsal:
@@ -61,6 +72,7 @@ class EngineRehearsal:
     find_engine: Callable[[], Engine]
     states: States
     service: StateService
+    secret: Callable[[SecretReference], str]
     sources: workspace.Sources
     directory: Path
     mirror: Path | None
@@ -99,7 +111,10 @@ class EngineRehearsal:
 
     def state(self, backend: StateBackend, stop: Event) -> bool:
         """See Rehearsal. EngineFailed when what was written is not read back."""
-        name = REHEARSAL + secrets.token_hex(4)
+        remote = isinstance(
+            backend, REMOTE
+        )  # which keeps an empty state when all in it is destroyed: one name, one rest
+        name = REHEARSAL + ("rehearsal" if remote else secrets.token_hex(4))
         root = {"main.tf": (_ROOT % block(backend)).encode()}
         with self._state_of(backend, name) as environment, self._session(root, environment, stop) as session:
             second = [*self._engine.argv, "plan", "-input=false", "-lock-timeout=0s"]
@@ -113,6 +128,11 @@ class EngineRehearsal:
                 engine.plan(session)
                 engine.apply(session)
                 changed = engine.plan(session)
+                if remote:
+                    (session.directory / "main.tf").write_bytes((_EMPTY % block(backend)).encode())
+                    (session.directory / workspace.INPUTS).unlink()
+                    engine.plan(session)
+                    engine.apply(session)
             if changed:
                 raise EngineFailed(
                     "The state is not read back as it was written",
@@ -179,7 +199,7 @@ class EngineRehearsal:
                         with suppress(OSError):
                             left.unlink(missing_ok=True)
             case _:
-                assert_never(backend)  # another backend needs an environment, and a way to remove what was written
+                yield backend_environment(backend, self.secret)
 
 
 @contextmanager

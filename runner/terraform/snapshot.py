@@ -17,6 +17,21 @@ ERRORED = "errored.tfstate"
 _RESOURCE_GROUP = "Microsoft.Resources/resourceGroups@"
 
 
+def header(content: bytes | None) -> tuple[str, int]:
+    """Lineage and serial; ("", 0) where there is no state."""
+    if content is None:
+        return "", 0
+    document = json.loads(content)
+    return str(document["lineage"]), int(document["serial"])
+
+
+def continues(content: bytes, earlier: bytes) -> bool:
+    """Whether a state is the earlier one, handed in to a backend: some count its serial on (observed with azurerm)."""
+    this, that = json.loads(content), json.loads(earlier)
+    same = all(this.get(part) == that.get(part) for part in ("lineage", "resources", "outputs"))
+    return same and int(this["serial"]) >= int(that["serial"])
+
+
 def with_lineage(content: bytes) -> bytes:
     """A tenant's first state with a lineage and the serial 1; any other as it is.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from runner.domain.configuration import Configuration
-from runner.domain.state import LocalBackend, block
+from runner.domain.state import LocalBackend, ManagedBackend, block
 from runner.errors import Refused
 
 INPUTS = "inputs.auto.tfvars.json"
@@ -43,6 +43,7 @@ def render(configuration: Configuration, sources: Sources) -> dict[str, bytes]:
         "removed": configuration.removed,
         "imports": configuration.imports,
         "backend": block(configuration.backend),
+        "managed": isinstance(configuration.backend, ManagedBackend),
     }
     files = {
         name: environment.get_template(f"terraform/{name}.j2").render(structure).encode()

@@ -56,8 +56,8 @@ def test_a_subscription_in_a_group_below_is_left_there_where_the_platform_allows
     assert estate.lzr("reconcile", "documents", "--json").run["status"] == "unchanged"
 
     move(estate, "sandbox")
-    moved = estate.lzr("reconcile", "documents", "--json").run
-    assert "from management group sandbox to corp-online" in str(moved["review"]["sentences"])
+    back = estate.lzr("reconcile", "documents", "--json").run
+    assert "from management group sandbox to corp-online" in str(back["review"]["sentences"])
     assert estate.lzr("reconcile", "documents", "--json").run["status"] == "unchanged"
 
 

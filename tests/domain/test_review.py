@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from runner.domain import review
 from runner.domain.access import AccessPlan, Addition, Invitation, Removal
 from runner.domain.configuration import Configuration, compose
+from runner.domain.facts import Facts
 from runner.domain.invocation import Invocation, invocation
 from runner.domain.landing_zone import ApprovalRules
 from runner.domain.plan import SENSITIVE, UNKNOWN, Action, Plan, ResourceChange
-from runner.domain.review import BundleFacts, Contents, Facts, Review
+from runner.domain.review import BundleFacts, Contents, Review
 from runner.domain.run import Behavior
 from tests.domain.documents import CONTRIBUTOR, OWNER, placed
 

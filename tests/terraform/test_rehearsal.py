@@ -54,6 +54,7 @@ def rehearsing(states: Any, directory: Path, *, mirror: Path | None = None) -> I
             find_engine=lambda: discover(None),
             states=states,
             service=service,
+            secret=lambda reference: "",
             sources=Sources(templates=packaged.templates(), modules=packaged.modules()),
             directory=directory / "work",
             mirror=mirror,
