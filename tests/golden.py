@@ -1,10 +1,13 @@
-"""Rewrites what is generated: the tables of settings and permissions in the README, and the golden configurations. Run by `make docs`."""
+"""Rewrites what is generated: the tables of settings, permissions and behaviours in the README, and the golden configurations. Run by `make docs`."""
 
 from __future__ import annotations
 
 import re
 import shutil
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from runner import documents, packaged, settings
 from runner.domain import permissions
@@ -24,7 +27,11 @@ TENANTS = {
 def readme() -> str:
     """The README with its generated parts as they should be."""
     text = README.read_text(encoding="utf-8")
-    for name, made in (("settings", settings.table()), ("permissions", permissions.table())):
+    for name, made in (
+        ("settings", settings.table()),
+        ("permissions", permissions.table()),
+        ("behaviours", behaviour_table()),
+    ):
         text = re.sub(
             rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
             lambda found, made=made: found[1] + made + found[2],  # type: ignore[misc]
@@ -32,6 +39,24 @@ def readme() -> str:
             flags=re.DOTALL,
         )
     return text
+
+
+def behaviours() -> list[tuple[str, list[dict[str, Any]]]]:
+    """By source document, what it asks for and which tests prove it."""
+    read = yaml.safe_load((ROOT / "tests" / "behaviours.yaml").read_text(encoding="utf-8"))
+    return [(part["document"], part["behaviours"]) for part in read]
+
+
+def behaviour_table() -> str:
+    """The README's table of them."""
+    lines = ["| what the documents say | proved by |", "|---|---|"]
+    for document, rows in behaviours():
+        lines.append(f"| **{document}** | |")
+        for row in rows:
+            proofs = [f"`{test.partition('::')[2]}`" for test in row.get("tests", ())]
+            proved = ", ".join(proofs) or f"not yet: {row['missing']}"
+            lines.append(f"| {row['says'].replace('|', chr(92) + '|')} | {proved} |")
+    return "\n".join(lines) + "\n"
 
 
 def render(name: str, directory: Path) -> None:
