@@ -1,4 +1,4 @@
-"""Rewrites what is generated: the tables of settings, permissions and behaviours in the README, and the golden configurations. Run by `make docs`."""
+"""Rewrites what is generated: tables of the README (settings, permissions, behaviours) and golden configurations. Run by `make docs`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ NAMED = sorted({test for _, rows in behaviours() for row in rows for test in row
 
 
 @cache
-def tests_of(file: Path) -> frozenset[str]:
+def functions_of(file: Path) -> frozenset[str]:
     """Names of the test functions in a file, those in classes as well."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     return frozenset(
@@ -26,7 +26,7 @@ def tests_of(file: Path) -> frozenset[str]:
 @pytest.mark.parametrize("named", NAMED)
 def test_a_test_that_proves_a_behaviour_is_there(named: str) -> None:
     file, _, name = named.partition("::")
-    assert name in tests_of(TESTS / file)
+    assert name in functions_of(TESTS / file)
 
 
 def test_every_behaviour_is_proved_or_said_to_be_missing() -> None:
