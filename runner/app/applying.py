@@ -98,7 +98,7 @@ def _check_nothing_moved(
         moved += ports.infrastructure.moved(run, snapshot.placed.platform, configuration, made.bundle)
         moved += _came_in(made, azure.resources)
         moved += _was_moved(made, azure.resources)
-        moved += deleting.moved(run, suspended=made.facts.access_suspended, ports=ports)
+        moved += deleting.moved(run, snapshot.placed, suspended=made.facts.access_suspended, ports=ports)
         if moved:
             raise Refused(
                 "The plan is out of date",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.app.walk import Ports
-from runner.domain.configuration import Snapshot
+from runner.domain.configuration import Placed, Snapshot
 from runner.domain.deletion import LONGEST_REASON, Deletion, Standing
 from runner.domain.run import OPEN, Behavior, Run, Status
 from runner.errors import InputError, Refused
@@ -101,20 +101,21 @@ def expect_may_begin(tenant: str, behavior: Behavior, ports: Ports) -> None:
             )
 
 
-def is_asked(tenant: str, ports: Ports) -> bool:
-    """Whether somebody asked for the tenant's deletion and nobody has decided."""
-    deletion = ports.deletions.of(tenant)
-    return deletion is not None and deletion.standing is Standing.REQUESTED
+def suspends_access(placed: Placed, ports: Ports) -> bool:
+    """Whether nobody has access to the tenant now: somebody asked for its deletion, nobody has decided, and the platform does not keep
+    permissions even of deleted tenants."""
+    deletion = ports.deletions.of(placed.tenant.name)
+    asked = deletion is not None and deletion.standing is Standing.REQUESTED
+    return asked and not placed.platform.spec.skip_user_group_permission_cleanup
 
 
-def moved(run: Run, *, suspended: bool, ports: Ports) -> list[str]:
+def moved(run: Run, placed: Placed, *, suspended: bool, ports: Ports) -> list[str]:
     """What became of the tenant's deletion since the run was planned, in words; empty when it is as it was."""
     deletion = ports.deletions.of(run.tenant)
     standing = deletion.standing if deletion else None
     if run.behavior is Behavior.APPLY:
-        as_planned = standing not in (Standing.APPROVED, Standing.GONE) and suspended is (
-            standing is Standing.REQUESTED
-        )
+        stays = standing not in (Standing.APPROVED, Standing.GONE)
+        as_planned = stays and suspended is suspends_access(placed, ports)
     else:
         declined_since = (
             standing is Standing.DECLINED and deletion and deletion.decided and deletion.decided > run.created

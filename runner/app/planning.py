@@ -50,7 +50,7 @@ def _review(
         adopted = {
             name: one for name, one in adopted.items() if one in names
         }  # a deleted one: a group of our own is made
-        suspended = run.behavior is Behavior.APPLY and deleting.is_asked(run.tenant, ports)
+        suspended = run.behavior is Behavior.APPLY and deleting.suspends_access(placed, ports)
         facts = look_around(placed, leaving_of(run), azure, tags).model_copy(
             update={"adopted_groups": adopted, "access_suspended": suspended}
         )

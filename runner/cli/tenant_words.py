@@ -78,10 +78,11 @@ def _state(state: Mapping[str, Any]) -> Iterator[str]:
     told = (
         f"{state['versions']} versions, newest {newest['number']} (serial {newest['serial']})"
         if newest
-        else "none here"
+        else "none in the runner's store"
     )
     locked = f", locked by {plain(state['lockedBy'])}" if state["lockedBy"] else ""
-    yield f"  state          {told}{locked}"
+    where = "" if state["backend"] == "managed" else f"   (stateBackend: {state['backend']})"
+    yield f"  state          {told}{locked}{where}"
 
 
 def _items(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:

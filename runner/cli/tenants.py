@@ -80,6 +80,7 @@ def _from_store(runner: Runner, found: Known) -> dict[str, Any]:
         "warnings": review["warnings"] if review else [],
         "deletion": deletion.model_dump(mode="json") if deletion else None,
         "state": {
+            "backend": placed.platform.spec.state_backend.type,
             "versions": len(versions),
             "newest": {"number": versions[0].number, "serial": versions[0].serial, "at": versions[0].at.isoformat()}
             if versions
@@ -93,6 +94,7 @@ def _from_azure(runner: Runner, found: Known) -> dict[str, Any]:
     """What Azure says, or why it says nothing: what the store knows is worth showing all the same."""
     from threading import Event
 
+    from runner.app import deleting
     from runner.app.inventory import as_it_leaves, items_of, leftovers_of
     from runner.domain.configuration import subscription_id
     from runner.domain.deletion import Standing
@@ -101,7 +103,7 @@ def _from_azure(runner: Runner, found: Known) -> dict[str, Any]:
     wanted = subscription_id(placed)
     deletion = ports.deletions.of(placed.tenant.name)
     leaves = deletion is not None and deletion.standing in (Standing.APPROVED, Standing.GONE)
-    suspended = leaves or (deletion is not None and deletion.standing is Standing.REQUESTED)
+    suspended = leaves or deleting.suspends_access(placed, ports)
     told: dict[str, Any] = {"subscription": {"id": wanted}, "items": [], "leftovers": [], "failure": None}
     try:
         with ports.azure(placed.platform, Event()) as azure:

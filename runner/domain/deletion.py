@@ -1,8 +1,9 @@
 """The deletion of a tenant: somebody asks with a reason, somebody approves or declines, and then the tenant leaves.
 
-While it is asked for and not decided, the tenant is still reconciled but nobody has access to it; declining gives everybody the
-access of the documents again. Once it is approved, the tenant is only ever planned to leave. What the documents said is kept as a
-tombstone until the tenant is gone, so that it can leave although its documents are gone already.
+While it is asked for and not decided, the tenant is still reconciled but nobody has access to it (but on a platform that keeps the
+permissions of deleted tenants); declining gives everybody the access of the documents again. Once it is approved, the tenant is only
+ever planned to leave. What the documents said is kept as a tombstone until the tenant is gone, so that it can leave although its
+documents are gone already.
 """
 
 from __future__ import annotations

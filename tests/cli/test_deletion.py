@@ -169,3 +169,24 @@ def test_who_decides_about_nothing_is_told_so(estate: Estate) -> None:
     assert "--yes" in estate.lzr("tenant", "purge", TENANT, code=3).stderr
     estate.lzr("tenant", "purge", TENANT, "--yes")
     assert "No tenant leaves." in estate.lzr("tenants", "leaving").stdout
+
+
+def test_a_platform_that_keeps_permissions_keeps_them_also_while_a_deletion_waits(applied: Estate) -> None:
+    applied.edit("AzurePlatform", lambda one: one["spec"].update(skipUserGroupPermissionCleanup=True))
+    applied.lzr(*ASK)
+    ended = applied.lzr("reconcile", "documents", "--json").run
+    assert ended["status"] == "unchanged"
+    assert members(applied) == 4
+
+
+def test_a_leaving_tenant_is_shown_with_what_is_still_there(applied: Estate) -> None:
+    applied.lzr(*ASK)
+    assert "asked for by" in applied.lzr("tenant", "show", TENANT, "documents").stdout
+    applied.lzr("tenant", "approve-deletion", TENANT)
+    told = applied.lzr("tenant", "show", TENANT, "documents", "--json").json()
+    still = {one["name"] for one in told["items"] if not one["matches"]}
+    assert {"rg-network-checkout-dev", "payments.checkout-dev-admin", "lz_costCenter"} <= still
+    left(applied, "--in", "documents")
+    told = applied.lzr("tenant", "show", TENANT, "documents", "--json").json()
+    assert [one for one in told["items"] if not one["matches"]] == []
+    assert told["subscription"]["state"] == "Enabled"
