@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from runner.domain.access import Found, Invitation, Member
 from runner.domain.azure_actions import Granted
 from runner.domain.configuration import Configuration
+from runner.domain.deletion import Deletion, Standing
 from runner.domain.events import Event, Kind
 from runner.domain.invocation import Answer, Invocation
 from runner.domain.plan import Plan
@@ -32,7 +33,8 @@ class Directory(Protocol):
         """The result for each person, by username. Not finding somebody is a result, never an error."""
 
     def groups_named(self, names: Sequence[str]) -> dict[str, str]:
-        """Object ids of the groups that have one of these display names, by the name as asked for."""
+        """Object ids of the groups that have one of these display names, by the name as asked for. RemoteFailed where one of them could
+        not be used as a group of people with roles."""
 
     def group_names(self, ids: Sequence[str]) -> dict[str, str]:
         """Display names of the groups with these object ids, by the id as asked for. Of a group that does not exist, nothing."""
@@ -86,6 +88,9 @@ class ResourceManager(Protocol):
 
     def management_group_named(self, display_name: str) -> str | None:
         """Id of the one management group with this display name; None when there is none or several."""
+
+    def subscriptions_below(self, group_ids: Sequence[str]) -> tuple[SubscriptionFacts, ...]:
+        """Subscriptions anywhere below these management groups, each once, by name and id; of `above` only the group each is in."""
 
     def locations(self, subscription_id: str) -> tuple[str, ...]:
         """Names of the locations that the subscription may use; empty where they may not be read."""
@@ -382,6 +387,28 @@ class Runs(Protocol):
 
     def keep_granted(self, tenant: str, group_id: str, object_id: str, *, granted: bool) -> None:
         """Note that the runner puts somebody into such a group (before it does), or has taken somebody out."""
+
+
+class Deletions(Protocol):
+    """Deletions of tenants, one for each tenant, and what the documents said (the tombstone) until the deletion has ended."""
+
+    def ask(self, deletion: Deletion, snapshot: Mapping[str, Any]) -> Deletion:
+        """Keep a deletion and its tombstone, in place of one that has ended; Refused while one is under way."""
+
+    def of(self, tenant: str) -> Deletion | None:
+        """The tenant's deletion, also one that has ended; None when nobody asked for one, or it was forgotten."""
+
+    def find(self, standings: Sequence[Standing]) -> tuple[Deletion, ...]:
+        """Deletions that stand so, oldest first."""
+
+    def tombstone(self, tenant: str) -> dict[str, Any] | None:
+        """The snapshot that is kept with the deletion; None when there is none, or it has ended."""
+
+    def move(self, tenant: str, to: Standing, *, by: str, now: datetime, comment: str = "") -> Deletion:
+        """Bring the deletion to where it stands next, atomically; Refused when that does not follow, InputError when there is none."""
+
+    def forget(self, tenant: str) -> bool:
+        """Forget the deletion and its tombstone; False when there is none."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class Runner:
         """The application's ports."""
         return Ports(
             runs=self.store.runs,
+            deletions=self.store.deletions,
             bundles=self.store.bundles,
             infrastructure=self.lazily,
             azure=self.connect,
@@ -376,7 +377,8 @@ def now() -> datetime:
 
 
 def reread(run: Run, snapshot: Snapshot) -> str | None:
-    """The digest of the run's documents as they are now; None when they cannot be read any more or name the tenant no longer.
+    """The digest of the run's documents as they are now; None when they cannot be read any more or name the tenant no longer. Of a run
+    that was planned without the tenant's document, that of what stands in for it.
 
     Mostly they are still in the files where they were: one tenant of thousands does not need all of them read again.
     """
@@ -388,6 +390,10 @@ def reread(run: Run, snapshot: Snapshot) -> str | None:
             found = documents.read([Path(path) for path in where]).digest(run.tenant)
         if found == snapshot.digest:
             break
+    if found is None and run.options.get("undocumented"):
+        with suppress(RunnerError):
+            placed = documents.stand_in([Path(path) for path in run.source.split(os.pathsep)], snapshot.placed)
+            found = documents.digest_of_placed(placed)
     return found
 
 

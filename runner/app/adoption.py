@@ -9,8 +9,9 @@ then it is imported as well. Either is a risk of the review, and a person decide
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from runner.domain.configuration import Import
 from runner.domain.events import Kind
@@ -23,7 +24,6 @@ _GROUP = "azuread_group_without_members"
 _TRIED = (Status.APPLIED, Status.UNCHANGED, Status.FAILED, Status.CANCELED, Status.INTERRUPTED)
 _LOOKED_AT = 50  # ended runs; who let so many fail without one apply among them has no creation in flight any more
 _RESOURCE_GROUPS = "microsoft.resources/resourcegroups"
-_ROLE_ASSIGNMENTS = "microsoft.authorization/roleassignments"
 
 
 @dataclass(frozen=True)
@@ -66,26 +66,29 @@ def existing(creates: Sequence[ResourceChange], azure: Azure, *, own_groups: boo
         for name, object_id in sorted(groups.items())
         if own_groups
     ]
+    looks = _Looks(azure.resources, cache(azure.resources.role_assignments))
     for change in creates:
         thing = _arm(change)
-        if thing is not None and (found := _found(thing, change, azure.resources)):
+        if thing is not None and (found := LOOKS.get(thing.type, _by_id)(thing, change, looks)):
             imports.append(Import(address=change.address, id=f"{found}?api-version={thing.api_version}"))
     return Existing(imports=tuple(imports), groups={} if own_groups else groups)
 
 
-def _found(thing: _Thing, change: ResourceChange, resources: ResourceManager) -> str | None:
-    """Id of the resource that stands where this one would be created."""
-    if thing.type == _RESOURCE_GROUPS:
-        return _resource_group(thing, change, resources)
-    if resources.exists(thing.id, api_version=thing.api_version):
-        return thing.id
-    if thing.type == _ROLE_ASSIGNMENTS:
-        return _assigned_otherwise(thing, resources)
-    return None
+@dataclass(frozen=True)
+class _Looks:
+    """What looks go through; the role assignments of one principal at one scope are listed once."""
+
+    resources: ResourceManager
+    role_assignments: Callable[[str, str], dict[str, str]]
 
 
-def _resource_group(thing: _Thing, change: ResourceChange, resources: ResourceManager) -> str | None:
-    location, wanted = resources.location_of(thing.id), str(change.after.get("location", ""))
+def _by_id(thing: _Thing, _: ResourceChange, looks: _Looks) -> str | None:
+    """What has the very id. azapi asks the same before it creates anything, and would refuse."""
+    return thing.id if looks.resources.exists(thing.id, api_version=thing.api_version) else None
+
+
+def _resource_group(thing: _Thing, change: ResourceChange, looks: _Looks) -> str | None:
+    location, wanted = looks.resources.location_of(thing.id), str(change.after.get("location", ""))
     if location is not None and location.lower() != wanted.lower():
         raise InputError(
             "The resource group is elsewhere",
@@ -96,15 +99,28 @@ def _resource_group(thing: _Thing, change: ResourceChange, resources: ResourceMa
     return None if location is None else thing.id
 
 
-def _assigned_otherwise(thing: _Thing, resources: ResourceManager) -> str | None:
-    """The same role of the same principal at the same scope, under another name: Azure takes no second one (RoleAssignmentExists)."""
+def _role_assignment(thing: _Thing, change: ResourceChange, looks: _Looks) -> str | None:
+    """The same role of the same principal right at this scope, whatever the assignment is called: Azure takes no second one
+    (RoleAssignmentExists)."""
     properties = thing.body.get("properties")
     given = properties if isinstance(properties, dict) else {}
     principal, role = str(given.get("principalId", UNKNOWN)), str(given.get("roleDefinitionId", "")).rpartition("/")[2]
-    if principal == UNKNOWN:
+    if principal == UNKNOWN:  # it is made by the same run, so nobody can have given it anything
         return None
-    name = resources.role_assignments(thing.parent, principal).get(role.lower())
+    name = looks.role_assignments(thing.parent, principal).get(role.lower())
     return f"{thing.parent}/providers/Microsoft.Authorization/roleAssignments/{name}" if name else None
+
+
+LOOKS: dict[str, Callable[[_Thing, ResourceChange, _Looks], str | None]] = {
+    _RESOURCE_GROUPS: _resource_group,
+    "microsoft.authorization/roleassignments": _role_assignment,
+}
+"""How to find what stands in the way of a creation, by ARM type in small letters; any other type is looked up by its id.
+
+A look gives the id of what exists, or None, and raises InputError where it cannot be taken over. A type belongs here where Azure knows
+a thing by more than its id, or where what exists may be of no use. A PUT follows the import (azapi compares its own settings, too):
+where that does something by itself, as with a blueprint assignment, the module keeps quiet by `ignore_changes`.
+"""
 
 
 def _arm(change: ResourceChange) -> _Thing | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from runner.app import deleting
 from runner.app.contents import contents_of
 from runner.app.journal import RunJournal
 from runner.app.walk import (
@@ -97,6 +98,7 @@ def _check_nothing_moved(
         moved += ports.infrastructure.moved(run, snapshot.placed.platform, configuration, made.bundle)
         moved += _came_in(made, azure.resources)
         moved += _was_moved(made, azure.resources)
+        moved += deleting.moved(run, snapshot.placed, suspended=made.facts.access_suspended, ports=ports)
         if moved:
             raise Refused(
                 "The plan is out of date",
@@ -104,6 +106,8 @@ def _check_nothing_moved(
                 detail=f"Since it was reviewed, {' and '.join(moved)} changed, so the approval is void.",
                 hint=f"lzr plan {run.source}",
             )
+        if run.behavior is Behavior.DESTROY:
+            deleting.begin_leaving(run, snapshot, by=approvals[-1].by, ports=ports)
         if made.adopts:
             ports.runs.keep_adopted(run.tenant, made.adopts)
         if made.function is not None:
@@ -239,6 +243,8 @@ def _call_function(made: Review, azure: Azure, journal: RunJournal) -> None:
 
 
 def _finish(run: Run, made: Review, ports: Ports) -> Run:
+    if run.behavior is Behavior.DESTROY:
+        deleting.end_leaving(run, ports)
     ended = ports.runs.move(
         run.id,
         Status.UNCHANGED if made.nothing_changes else Status.APPLIED,

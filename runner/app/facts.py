@@ -65,14 +65,14 @@ def the_group(placed: Placed, leaving: Leaving | None, resources: ResourceManage
 
 def warnings_of(facts: Facts) -> tuple[Warn, ...]:
     """Azure refuses most changes on a subscription that is not enabled (states of Microsoft.Resources/subscriptions)."""
-    if facts.subscription_state in ("", "Enabled", "Warned", "PastDue"):
-        return ()
-    return (
-        Warn(
-            code="subscription-not-enabled",
-            text=f"The subscription is {facts.subscription_state}: Azure may refuse changes.",
-        ),
-    )
+    warnings: list[Warn] = []
+    if facts.subscription_state not in ("", "Enabled", "Warned", "PastDue"):
+        text = f"The subscription is {facts.subscription_state}: Azure may refuse changes."
+        warnings.append(Warn(code="subscription-not-enabled", text=text))
+    if facts.access_suspended:
+        text = "Somebody asked to delete this tenant: nobody has access to it until that is declined (lzr tenant show)."
+        warnings.append(Warn(code="deletion-requested", text=text))
+    return tuple(warnings)
 
 
 def overlapping(snapshot: Snapshot, own: ManagementGroupFacts | None, resources: ResourceManager) -> tuple[Warn, ...]:

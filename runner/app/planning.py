@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from runner.app import adoption
+from runner.app import adoption, deleting
 from runner.app.contents import contents_of
 from runner.app.facts import look_around, overlapping, the_group, warnings_of
 from runner.app.journal import RunJournal
@@ -45,15 +45,24 @@ def _review(
     placed = snapshot.placed
     with journal.step("look around"):
         tags = azure.resources.tags(tag_scope(placed)) if run.behavior is Behavior.APPLY else {}
-        adopted = _still_there(ports.runs.adopted(run.tenant), azure.directory)
-        facts = look_around(placed, leaving_of(run), azure, tags).model_copy(update={"adopted_groups": adopted})
+        adopted = ports.runs.adopted(run.tenant)
+        names = _names_of(placed, adopted, azure.directory)
+        adopted = {
+            name: one for name, one in adopted.items() if one in names
+        }  # a deleted one: a group of our own is made
+        suspended = run.behavior is Behavior.APPLY and deleting.suspends_access(placed, ports)
+        facts = look_around(placed, leaving_of(run), azure, tags).model_copy(
+            update={"adopted_groups": adopted, "access_suspended": suspended}
+        )
         group = the_group(placed, leaving_of(run), azure.resources)
     with journal.step("look people up") as note:
-        found = azure.directory.look_up(placed.tenant.spec.users)
+        found = azure.directory.look_up(() if suspended else placed.tenant.spec.users)
         note(f"{len(found)} people")
-    facts, configuration, planned = _plan_infrastructure(run, snapshot, facts, azure, ports, journal, stop)
+    facts, configuration, planned = _plan_infrastructure(run, snapshot, facts, names, azure, ports, journal, stop)
     with journal.step("compare access"):
         aim = with_known_groups(wanted(placed, configuration.groups), planned)
+        if suspended:
+            aim = Wanted(groups=aim.groups, people={})
         current = {g.alias: azure.directory.members(g.object_id) for g in aim.groups if g.object_id}
         granted = ports.runs.granted(run.tenant)
         if run.behavior is Behavior.APPLY:
@@ -100,6 +109,7 @@ def _plan_infrastructure(
     run: Run,
     snapshot: Snapshot,
     facts: Facts,
+    names: Mapping[str, str],
     azure: Azure,
     ports: Ports,
     journal: RunJournal,
@@ -110,7 +120,7 @@ def _plan_infrastructure(
     placed, leaving, imports = snapshot.placed, leaving_of(run), imports_of(run)
     while True:
         configuration = compose(placed, facts, leaving=leaving, imports=imports)
-        configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, azure.directory))
+        configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, names))
         planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
         creates = [
             change
@@ -128,19 +138,14 @@ def _plan_infrastructure(
         imports = (*imports, *found.imports)
         ports.runs.note(run.id, options={"imports": [item.model_dump() for item in imports]})
         facts = facts.model_copy(update={"adopted_groups": {**facts.adopted_groups, **found.groups}})
+        names = {**names, **{object_id: name for name, object_id in found.groups.items()}}
 
 
-def _still_there(adopted: Mapping[str, str], directory: Directory) -> dict[str, str]:
-    """Adopted groups but those that somebody has deleted: in their place, groups of the runner's own are made."""
-    names = directory.group_names(sorted(adopted.values())) if adopted else {}
-    return {name: object_id for name, object_id in adopted.items() if object_id in names}
-
-
-def _as_they_are_called(groups: tuple[Group, ...], directory: Directory) -> tuple[Group, ...]:
-    """Adopted groups under their own names: a reviewer has to know which group that is."""
-    adopted = [group.object_id for group in groups if group.adopted and group.object_id]
-    names = directory.group_names(adopted) if adopted else {}
-    for object_id in adopted:
+def _names_of(placed: Placed, adopted: Mapping[str, str], directory: Directory) -> dict[str, str]:
+    """What the groups are called that exist without the runner, by object id. InputError where one of the documents is not there."""
+    documented = [group.object_id for group in placed.tenant.spec.existing_groups]
+    names = directory.group_names([*documented, *adopted.values()]) if documented or adopted else {}
+    for object_id in documented:
         if object_id not in names:
             raise InputError(
                 "No such group",
@@ -148,6 +153,11 @@ def _as_they_are_called(groups: tuple[Group, ...], directory: Directory) -> tupl
                 detail=f"There is no group with the object id {object_id}, or the runner may not see it.",
                 hint="Check existingGroups of the tenant.",
             )
+    return names
+
+
+def _as_they_are_called(groups: tuple[Group, ...], names: Mapping[str, str]) -> tuple[Group, ...]:
+    """Adopted groups under their own names: a reviewer has to know which group that is."""
     return tuple(
         group.model_copy(update={"name": names[group.object_id]}) if group.adopted and group.object_id else group
         for group in groups
@@ -220,6 +230,8 @@ def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
     now = ports.now()
     only_looking = bool(run.options.get("plan_only")) and made.nothing_to_decide
     if made.nothing_changes and (made.function is None or only_looking):
+        if run.behavior is Behavior.DESTROY:
+            deleting.end_leaving(run, ports)
         ports.bundles.discard(run.id)
         ports.infrastructure.discard(run)
         return ports.runs.move(run.id, Status.UNCHANGED, now=now)
@@ -237,7 +249,7 @@ def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
         by = "" if reasons else f"policy:continues-{continued}"
         for reason in reasons:
             ports.journal(run.id).warn("not-covered-by-approval", f"To be approved again: {reason}.")
-    elif review.decision(rules, made) == "policy":
+    elif review.decision(rules, made, leaves_by_itself=placed.zone.spec.automate_deletion_approval) == "policy":
         by = f"policy:{rules.policy}"
     if not by:
         ports.infrastructure.discard(run)

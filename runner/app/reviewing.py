@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from runner.app import deleting
 from runner.app.walk import Ports, review_of, snapshot_of
 from runner.domain.configuration import Snapshot
 from runner.domain.review import Review
@@ -30,7 +31,9 @@ def start(
     reason: str = "",
     options: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Create a pending run for the tenant. One that waits is superseded by it."""
+    """Create a pending run for the tenant. One that waits is superseded by it. Refused where the tenant is being deleted and this is not
+    how, or the other way round."""
+    deleting.expect_may_begin(snapshot.placed.tenant.name, behavior, ports)
     now = ports.now()
     return ports.runs.create(
         Run(
@@ -40,7 +43,7 @@ def start(
             behavior=behavior,
             status=Status.PENDING,
             requested_by=by,
-            reason=reason,
+            reason=deleting.checked(reason),
             created=now,
             updated=now,
             source=source,

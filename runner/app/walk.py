@@ -16,7 +16,7 @@ from runner.domain.platform import AzurePlatform
 from runner.domain.review import Review
 from runner.domain.run import Behavior, Failure, Run, Status
 from runner.errors import Canceled, Refused, RunnerError
-from runner.ports import Azure, Bundles, Infrastructure, Runs
+from runner.ports import Azure, Bundles, Deletions, Infrastructure, Runs
 
 log = logging.getLogger("lzr")
 
@@ -26,6 +26,7 @@ class Ports:
     """Everything the walk needs from outside."""
 
     runs: Runs
+    deletions: Deletions
     bundles: Bundles
     infrastructure: Infrastructure
     azure: Callable[[AzurePlatform, threading.Event], AbstractContextManager[Azure]]

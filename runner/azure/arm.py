@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ RESOURCES = {"api-version": "2021-04-01"}
 
 GROUPS = "/providers/Microsoft.Management/managementGroups"
 UNSEEN = (403, 404)  # for what it will not show, ARM answers the one or the other
+SAFE = "/()$@:,;=!*~"  # what may stand in a resource's id as it is
 RESOURCE = re.compile(r"(/(?!\.+(/|$))[^/?#%\\]+)+")
 GROUP_TYPE = "Microsoft.Management/managementGroups"
 SCOPE = re.compile(r"/subscriptions/[0-9a-f-]{36}(/resourceGroups/[^/?#%]{1,90})?", re.IGNORECASE)
@@ -59,6 +60,25 @@ class Arm:
         ]
         return ids[0] if len(ids) == 1 else None
 
+    def subscriptions_below(self, group_ids: Sequence[str]) -> tuple[SubscriptionFacts, ...]:
+        """See ResourceManager. The list of descendants says nothing of a state, so that comes from the list of subscriptions."""
+        states = {
+            str(one["subscriptionId"]).lower(): str(one.get("state", ""))
+            for one in self._client.pages("/subscriptions", SUBSCRIPTIONS)
+        }
+        found: dict[str, SubscriptionFacts] = {}
+        for group_id in group_ids:
+            for below in self._client.pages(f"{GROUPS}/{segment(group_id)}/descendants", MANAGEMENT):
+                name, kind = str(below["name"]).lower(), str(below.get("type", "")).lower()
+                if kind in ("/subscriptions", "microsoft.management/managementgroups/subscriptions"):
+                    found[name] = SubscriptionFacts(
+                        id=name,
+                        display_name=str(_properties(below).get("displayName", "")),
+                        state=states.get(name, ""),
+                        above=_above(below),
+                    )
+        return tuple(sorted(found.values(), key=lambda one: (one.display_name.lower(), one.id)))
+
     def locations(self, subscription_id: str) -> tuple[str, ...]:
         """See ResourceManager."""
         path = f"/subscriptions/{segment(subscription_id)}/locations"
@@ -91,9 +111,9 @@ class Arm:
 
     def role_assignments(self, scope: str, principal_id: str) -> dict[str, str]:
         """See ResourceManager."""
-        if not SCOPE.fullmatch(scope):
-            raise ValueError("This is no subscription's or resource group's id.")
-        path = f"{quote(scope, safe='/()')}/providers/Microsoft.Authorization/roleAssignments"
+        if not RESOURCE.fullmatch(scope):
+            raise ValueError("This is no resource's id.")
+        path = f"{quote(scope, safe=SAFE)}/providers/Microsoft.Authorization/roleAssignments"
         query = ASSIGNMENTS | {"$filter": f"principalId eq '{segment(principal_id)}'"}
         return {
             str(_properties(found).get("roleDefinitionId", "")).rpartition("/")[2].lower(): str(found["name"])
@@ -109,7 +129,7 @@ class Arm:
         """
         if not RESOURCE.fullmatch(resource_id):
             raise ValueError("This is no resource's id.")
-        path = quote(resource_id, safe="/()$@:,;=!*~")
+        path = quote(resource_id, safe=SAFE)
         return self._client.get(path, {"api-version": api_version}, also=(*UNSEEN, 409)).status == 200
 
     def _entity(self, name: str, type_: str) -> dict[str, Any] | None:

@@ -102,7 +102,8 @@ class Entra:
         return results
 
     def groups_named(self, names: Sequence[str]) -> dict[str, str]:
-        """See Directory. Names are compared without regard to case; two groups of one name are an error, never a guess."""
+        """See Directory. Names are compared without regard to case. Two groups of one name are an error, never a guess, and so is one that
+        can hold no role or whose members nobody can set."""
         asked = list(dict.fromkeys(names))
         answers = self._graph.groups([f"displayName eq {quoted(name)}" for name in asked])
         found: dict[str, str] = {}
@@ -113,9 +114,10 @@ class Entra:
                     "Several groups have the same name",
                     code="several-groups-match",
                     detail=f"{name} is the name of {', '.join(ids)}.",
-                    hint="Rename or delete all but one of them.",
+                    hint="Rename or delete all but one of them, or name the right one in existingGroups of the tenant.",
                 )
             if ids:
+                _expect_usable(name, next(group for group in groups if str(group["id"]).lower() == ids[0]))
                 found[name] = ids[0]
         return found
 
@@ -324,4 +326,22 @@ def _not_added(group_id: str, object_id: str, reply: Reply) -> RemoteFailed:
         else "Check what kind of member and group they are.",
         temporary=absent,
         status=reply.status,
+    )
+
+
+def _expect_usable(name: str, group: Json) -> None:
+    """Azure gives roles to security groups only, and Graph takes no members for a group whose members come from elsewhere."""
+    if group.get("securityEnabled") is False:
+        why = "is no security group, so Azure gives it no role"
+    elif "DynamicMembership" in (group.get("groupTypes") or []):
+        why = "has a rule for its members, so nobody can be put into it"
+    elif group.get("onPremisesSyncEnabled"):
+        why = "comes from a directory on premises, so nobody can be put into it"
+    else:
+        return
+    raise RemoteFailed(
+        "A group of the wanted name cannot be used",
+        code="group-unusable",
+        detail=f"{name} ({group['id']}) {why}.",
+        hint="Rename it, or name another one in existingGroups of the tenant.",
     )

@@ -29,7 +29,7 @@ class Graph:
 
     def groups(self, filters: Sequence[str]) -> list[list[Json]]:
         """The groups that each filter finds, in the order of the filters."""
-        return self._find("/groups", filters, "id,displayName")
+        return self._find("/groups", filters, "id,displayName,securityEnabled,groupTypes,onPremisesSyncEnabled")
 
     def members(self, group_id: str) -> Iterator[Json]:
         """The direct members; none when there is no such group.

@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("runner.cli.runs", "Stop a run."),
     "runs": ("runner.cli.runs", "List runs, newest first."),
     "run": ("runner.cli.runs", "Show a run: steps, result, log."),
+    "tenant": ("runner.cli.tenants", "One tenant: what it is and should be, taking over, deletion."),
+    "tenants": ("runner.cli.tenants", "Subscriptions that nobody documents; tenants that leave."),
     "state": ("runner.cli.state", "Look at Terraform states, roll back, unlock."),
     "doctor": ("runner.cli.doctor", "Look at everything that runs depend on, and say how to mend it."),
     "store": ("runner.cli.store", "Back up, restore and check the store; rotate its key."),
@@ -47,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 SECTIONS = {
     "Documents": ("init", "validate", "schema", "render"),
     "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel"),
-    "Look": ("runs", "run", "state"),
+    "Look": ("runs", "run", "tenant", "tenants", "state"),
     "Operate": ("doctor", "store", "sandbox"),
 }
 

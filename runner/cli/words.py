@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from runner.domain import wording
 from runner.domain.access import Addition, Invitation
 from runner.domain.plan import Action, AttributeChange, ResourceChange
 from runner.domain.review import Review
@@ -110,6 +111,8 @@ def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
         change = by_address[sentence.address]
         if everything:
             yield from _attributes(change)
+        elif change.importing:
+            yield from (f"       {_attribute(attribute)}" for attribute in wording.differences(change))
         elif change.action is Action.UPDATE:
             yield from (f"       {_attribute(attribute)}" for attribute in _told(change)[:3])
     if stale is not None:
@@ -128,6 +131,27 @@ def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
     yield ""
 
 
+def adoption(made: Review) -> Iterator[str]:
+    """What exists already and would be taken over, with all that would change in it."""
+    taken = [sentence for sentence in made.sentences if sentence.address in _imported(made)]
+    if not taken and not made.adopts:
+        yield f"Nothing that exists already would be taken over for {plain(made.tenant)}."
+        yield ""
+        return
+    yield _title("Exists already", f"{len(taken) + len(made.adopts)} taken over")
+    yield from (_line("=", wording.adoption(name, object_id)) for name, object_id in sorted(made.adopts.items()))
+    for sentence in taken:
+        change = _imported(made)[sentence.address]
+        yield _line(sentence.sign, sentence.text)
+        yield click.style(f"       {plain(str(change.importing).partition('?')[0])}", dim=True)
+        yield from (f"       {_attribute(attribute)}" for attribute in wording.differences(change))
+    yield ""
+
+
+def _imported(made: Review) -> dict[str, ResourceChange]:
+    return {change.address: change for change in made.changes if change.importing}
+
+
 def _people(made: Review, *, everything: bool) -> Iterator[str]:
     access = made.access
     told = (
@@ -142,6 +166,7 @@ def _people(made: Review, *, everything: bool) -> Iterator[str]:
     if access.warnings:
         told.append(f"{len(access.warnings)} {'warning' if len(access.warnings) == 1 else 'warnings'}")
     yield _title("People", "   ".join(told) if told else f"no changes   {access.unchanged} members")
+    yield from (_line("=", wording.adoption(name, object_id)) for name, object_id in sorted(made.adopts.items()))
     invited = {invitation.person: invitation for invitation in access.invitations}
     for addition in access.additions:
         note, invitation = "", invited.get(addition.person)

@@ -61,11 +61,11 @@ def plan(paths: tuple[Path, ...], around: tuple[Path, ...], only: tuple[str, ...
 
     asked = _asked_for(paths, around, only)
     with opened() as runner, _working(runner) as durable:
-        started = _start(runner, asked, reason=reason, options={"plan_only": True})
+        started, codes = _start(runner, asked, reason=reason, options={"plan_only": True})
         for one in started:
             durable.plan(one)
         planned = _follow(runner, started, through=progress.PLANNING, quiet=as_json)
-        return report(runner, planned, as_json=as_json)
+        return worst((*codes, report(runner, planned, as_json=as_json)))
 
 
 @click.command
@@ -87,8 +87,8 @@ def reconcile(
     """
     asked = _asked_for(paths, around, only)
     with opened() as runner, _working(runner) as durable:
-        started = _start(runner, asked, reason=reason)
-        return _carry_through(runner, durable, started, as_json=as_json)
+        started, codes = _start(runner, asked, reason=reason)
+        return worst((*codes, _carry_through(runner, durable, started, as_json=as_json)))
 
 
 @click.command
@@ -102,19 +102,52 @@ def reconcile(
 def destroy(tenant: str, path: Path, move_to: str | None, reason: str, as_json: bool) -> int:
     """Plan how a tenant leaves, and after approval let it: members first, then Terraform.
 
-    The subscription and its place stay unless asked; resource groups with contents must be confirmed by name.
+    The subscription and its place stay unless asked; resource groups with contents must be confirmed by name. A tenant whose document
+    is gone already leaves as it was last known. A deletion that was asked for (lzr tenant delete) has to be approved first.
 
     \b
     Example:
       lzr destroy payments.checkout-dev --in my-landing-zones --reason "project ended"
     """
+    from runner.cli.known import known
     from runner.domain.run import Behavior
 
-    asked = _asked_for((path,), (), (tenant,))
+    with opened() as runner:
+        found = known(runner, tenant, (path,))
+        found.tell()
+        options = ({"move_to": move_to} if move_to else {}) | ({} if found.documented else {"undocumented": True})
+        with _working(runner) as durable:
+            asked = _Asked(iter((found.snapshot,)), found.source)
+            started, _ = _start(runner, asked, reason=reason, behavior=Behavior.DESTROY, options=options)
+            return _carry_through(runner, durable, started, as_json=as_json)
+
+
+@click.command
+@click.argument("tenant")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@_REASON
+@as_json_option
+def adopt(tenant: str, paths: tuple[Path, ...], reason: str, as_json: bool) -> int:
+    """Plan a tenant and show what that exists already would be taken over, and what would change in it; nothing is changed.
+
+    Every plan takes over what it finds, and a person always decides that. Here it is told with every difference.
+
+    
+    Example:
+      lzr tenant adopt payments.checkout-dev my-landing-zones
+    """
+    from runner.app.walk import review_of
+    from runner.cli import progress, words
+
+    asked = _asked_for(paths or (Path(),), (), (tenant,))
     with opened() as runner, _working(runner) as durable:
-        options = {"move_to": move_to} if move_to else {}
-        started = _start(runner, asked, reason=reason, behavior=Behavior.DESTROY, options=options)
-        return _carry_through(runner, durable, started, as_json=as_json)
+        started, _ = _start(runner, asked, reason=reason, options={"plan_only": True})
+        for one in started:
+            durable.plan(one)
+        (planned,) = _follow(runner, started, through=progress.PLANNING, quiet=as_json)
+        if not as_json and runner.ports.runs.review(planned.id) is not None:
+            print_lines(words.adoption(review_of(planned, runner.ports)))
+        return report(runner, [planned], as_json=as_json)
 
 
 @click.command
@@ -262,25 +295,38 @@ def _start(
     reason: str = "",
     behavior: Behavior | None = None,
     options: dict[str, Any] | None = None,
-) -> list[Run]:
-    """Create a pending run for each tenant that is asked for."""
+) -> tuple[list[Run], list[int]]:
+    """Create a pending run for each tenant that is asked for. One that may not be run now is told, its exit code kept, and the others go
+    on; where none may, Refused."""
     from runner.app import reviewing
+    from runner.cli import words
     from runner.domain.run import Behavior
     from runner.durable import new_id
 
-    return [
-        reviewing.start(
-            snapshot,
-            run_id=new_id(),
-            source=asked.source,
-            by=me(),
-            ports=runner.ports,
-            behavior=behavior or Behavior.APPLY,
-            reason=reason,
-            options=options,
-        )
-        for snapshot in asked.snapshots
-    ]
+    started: list[Run] = []
+    refused: list[tuple[str, Refused]] = []
+    for snapshot in asked.snapshots:
+        try:
+            one = reviewing.start(
+                snapshot,
+                run_id=new_id(),
+                source=asked.source,
+                by=me(),
+                ports=runner.ports,
+                behavior=behavior or Behavior.APPLY,
+                reason=reason,
+                options=options,
+            )
+        except Refused as error:
+            refused.append((snapshot.placed.tenant.name, error))
+        else:
+            started.append(one)
+    if refused and not started:
+        raise refused[0][1]
+    for tenant, why in refused:
+        click.echo(f"{words.plain(tenant)}:", err=True)
+        tell(why)
+    return started, [why.exit_code for _, why in refused]
 
 
 def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_json: bool) -> int:

@@ -22,7 +22,7 @@ from runner.domain.platform import AzurePlatform
 from runner.domain.tenant import Tenant
 from runner.errors import InputError
 
-__all__ = ["DocumentErrors", "Documents", "Problem", "digest_of", "read"]
+__all__ = ["DocumentErrors", "Documents", "Problem", "are_there", "digest_of", "digest_of_placed", "read", "stand_in"]
 
 MOST_PROBLEMS = (
     1000  # of one file, give or take a document; nobody reads more, and finding the words for each takes time
@@ -54,6 +54,12 @@ class Documents:
         zone = self.zones[found.spec.landing_zone_ref.name]
         return Placed(platform=self.platforms[zone.spec.platform_ref.name], zone=zone, tenant=found)
 
+    def stand_in(self, kept: Placed) -> Placed:
+        """A tenant that is documented no longer, in its landing zone and platform as they are documented now, or else as they were."""
+        zone = self.zones.get(kept.zone.name, kept.zone)
+        platform = self.platforms.get(zone.spec.platform_ref.name, kept.platform)
+        return Placed(platform=platform, zone=zone, tenant=kept.tenant)
+
     def neighbours(self, tenant: str) -> dict[str, str]:
         """Management groups of the other landing zones on the tenant's platform, by the zone's name."""
         own = self.placed(tenant).zone
@@ -81,7 +87,23 @@ class Documents:
 
     def digest(self, tenant: str) -> str:
         """Digest of everything the documents say about the tenant: it changes exactly when one of the three documents does."""
-        return digest_of(self.snapshot(tenant))
+        return digest_of_placed(self.placed(tenant))
+
+
+def are_there(paths: Sequence[Path]) -> bool:
+    """Whether there is a document to read, or something wrong that reading it would tell."""
+    reading = files.Reading()
+    return next(files.texts(paths, reading), None) is not None or bool(reading.problems)
+
+
+def stand_in(paths: Sequence[Path], kept: Placed) -> Placed:
+    """As Documents.stand_in, where there may be no documents at all. DocumentErrors where there are and something is wrong."""
+    return read(paths).stand_in(kept) if are_there(paths) else kept
+
+
+def digest_of_placed(placed: Placed) -> str:
+    """Digest of everything that is said about the tenant."""
+    return digest_of(placed.model_dump(mode="json", by_alias=True))
 
 
 def digest_of(snapshot: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ class Facts(Frozen):
     `above` are the ids of the management groups above its subscription, from the root group to the one it is in. `tag_spellings` says
     how a tag that exists already is written there, by the name that is mapped: Azure does not tell capitals from small letters, and
     keeps the spelling that was there first. `adopted_groups` are groups that had a wanted name already and are used as they are: object
-    ids by the name.
+    ids by the name. `access_suspended`: somebody asked to delete the tenant, so nobody has access until that is declined.
     """
 
     subscription_name: str = ""
@@ -19,6 +19,7 @@ class Facts(Frozen):
     above: tuple[str, ...] = ()
     tag_spellings: dict[str, str] = {}
     adopted_groups: dict[str, str] = {}
+    access_suspended: bool = False
 
     @property
     def management_group(self) -> str | None:

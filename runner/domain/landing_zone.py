@@ -156,6 +156,9 @@ class LandingZoneSpec(Value):
     """A function that is called after each successful run."""
     approval: ApprovalRules = ApprovalRules()
     """Who decides that a reviewed plan is applied."""
+    automate_deletion_approval: bool = False
+    """Whether a request to delete a tenant is approved by itself. The plan by which the tenant leaves is decided by a person all the
+    same, but where the policy is `never`."""
 
     once: ClassVar = (
         Once(

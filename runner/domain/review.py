@@ -158,7 +158,7 @@ def build(
         documents=documents,
         bundle=bundle,
         facts=facts,
-        risks=tuple(risks_of(plan, access, function, contents, context, configuration)),
+        risks=tuple(risks_of(plan, adopts, access, function, contents, context, configuration)),
         sentences=tuple(
             Sentence(sign=wording.sign(change), text=wording.sentence(change, context), address=change.address)
             for change in shown
@@ -204,6 +204,7 @@ def context_of(configuration: Configuration, facts: Facts) -> wording.Context:
 
 def risks_of(
     plan: Plan,
+    adopts: Mapping[str, str],
     access: AccessPlan,
     function: FunctionCall | None,
     contents: Sequence[Contents],
@@ -218,6 +219,9 @@ def risks_of(
             "approve with --confirm-delete and its name",
         )
         for item in contents
+    ]
+    risks += [
+        Risk(code="takes-over", text=wording.adoption(name, object_id)) for name, object_id in sorted(adopts.items())
     ]
     for change in plan.changes:
         if wording.is_bookkeeping(change):
@@ -284,11 +288,12 @@ def _rights_given(
 Decision = Literal["person", "policy"]
 
 
-def decision(rules: ApprovalRules, review: Review) -> Decision:
-    """Who decides: a person, or the zone's policy at once. A tenant that leaves, contents that go, things that exist already and
-    would be taken in, and a zone that wants four eyes always ask a person."""
+def decision(rules: ApprovalRules, review: Review, *, leaves_by_itself: bool = False) -> Decision:
+    """Who decides: a person, or the zone's policy at once. Contents that go, things that exist already and would be taken in, and a
+    zone that wants four eyes always ask a person; so does a tenant that leaves, but where the zone approves deletions by itself."""
     takes_in = review.adopts or any(change.importing is not None for change in review.changes)
-    if review.contents or takes_in or review.behavior is Behavior.DESTROY or rules.four_eyes:
+    leaves = review.behavior is Behavior.DESTROY and not leaves_by_itself
+    if review.contents or takes_in or leaves or rules.four_eyes:
         return "person"
     if rules.policy == "never" or (rules.policy == "when-destructive" and not review.destructive):
         return "policy"

@@ -7,11 +7,11 @@ A change is told from its block, its type and its body; nothing is guessed. Name
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.domain.plan import UNKNOWN, Action, ResourceChange
+from runner.domain.plan import UNKNOWN, Action, AttributeChange, ResourceChange
 
 OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
 USER_ACCESS_ADMINISTRATOR = "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9"
@@ -74,13 +74,56 @@ def role_of(change: ResourceChange) -> str | None:
 def sentence(change: ResourceChange, context: Context) -> str:
     """What happens, in one sentence without a full stop."""
     text = _known(change, context) or _by_address(change)
-    if change.importing:
-        return (
-            f"Take over what exists: {text[0].lower()}{text[1:]}"
-            if change.action is not Action.NO_OP
-            else (f"Take over {change.address} as it is")
-        )
-    return text
+    if not change.importing:
+        return text
+    if change.action is Action.REPLACE:
+        return f"Take over what exists: {text[0].lower()}{text[1:]}"
+    what = "and change it" if differences(change) else "as it is"
+    return f"Take over what exists: {_thing(change, context)}, {what}"
+
+
+def adoption(name: str, object_id: str) -> str:
+    """What it means to use a group that has the wanted name already, and that the runner did not make."""
+    return f"Use the group {name} that exists already ({object_id}): whoever is in it stays in it, and the group is never deleted"
+
+
+def differences(change: ResourceChange) -> tuple[AttributeChange, ...]:
+    """What changes in a thing that is taken over. Its state begins as everything that Azure answered: what the configuration says
+    nothing about is no difference, neither are the provider's own settings."""
+    before, after = _told(change.before), _told(change.after)
+    return tuple(_differing(before, after, "", fold=_get(change.after, "ignore_casing") is True))
+
+
+def _told(value: Any) -> dict[str, Any]:
+    return {key: value[key] for key in _TOLD if key in value} if isinstance(value, dict) else {}
+
+
+_TOLD = ("body", "description", "display_name", "identity", "location", "name", "owners", "tags")
+
+
+def _differing(before: Any, after: Any, path: str, *, fold: bool) -> Iterator[AttributeChange]:
+    if isinstance(after, dict):
+        known = before if isinstance(before, dict) else {}
+        for key, value in after.items():
+            yield from _differing(known.get(key), value, f"{path}.{key}" if path else key, fold=fold)
+        return
+    nothing = before in (None, "", []) and after in (None, "", [])
+    same_word = isinstance(before, str) and isinstance(after, str) and before.lower() == after.lower()
+    if not (nothing or before == after or (same_word and (fold or path == "location"))):
+        yield AttributeChange(path=path, before=before, after=after)
+
+
+def _thing(change: ResourceChange, context: Context) -> str:
+    """What it is that a change is about, by the name that people know."""
+    name = _get(change.after, "display_name") or _get(change.after, "name") or change.key
+    if change.block == "groups":
+        return f"the group {name}"
+    if change.block.startswith("resource_group_"):
+        return f"the resource group {name}"
+    if change.block == "roles":
+        alias = change.key.rpartition("/")[0]
+        return f"the role {role_name(role_of(change) or '')} of the group {context.group_names.get(alias, alias)}"
+    return change.address
 
 
 def _known(change: ResourceChange, context: Context) -> str | None:

@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from runner.errors import Refused
 from runner.store.bundles import SqlBundles
 from runner.store.database import Database, postgres_engine, sqlite_engine, sqlite_engine_for_workflows
+from runner.store.deletions import SqlDeletions
 from runner.store.filelocks import locked
 from runner.store.invitations import SqlInvitations
 from runner.store.liveness import FileLiveness, PostgresLiveness
@@ -40,6 +41,7 @@ class Store:
     """An open store. `directory` is None on PostgreSQL. Close it, or use it in a `with`."""
 
     runs: SqlRuns
+    deletions: SqlDeletions
     states: SqlStates
     bundles: SqlBundles
     liveness: FileLiveness | PostgresLiveness
@@ -81,6 +83,7 @@ def open_store(where: str | Path, keyring: Keyring, *, keep_versions: int = 50) 
         liveness = PostgresLiveness(engine) if directory is None else FileLiveness(directory / ALIVE)
         return Store(
             runs=SqlRuns(database, liveness),
+            deletions=SqlDeletions(database),
             states=SqlStates(database, keep=keep_versions),
             bundles=SqlBundles(database),
             liveness=liveness,

@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
+from runner.domain.deletion import Standing
 from runner.domain.events import Kind
 from runner.domain.run import EXECUTING, Behavior, Status
 
@@ -247,6 +248,22 @@ state_locks = Table(
     Column("run", Words, nullable=False),
     Column("at", Moment, nullable=False),
     Column("info", Json, nullable=False),
+)
+
+deletions = Table(  # the newest one of each tenant
+    "deletions",
+    metadata,
+    Column("tenant", Words, ForeignKey("tenants.tenant"), primary_key=True),
+    Column("standing", _one_of(Standing), nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("requested_by", Words, nullable=False),
+    Column("requested", Moment, nullable=False),
+    Column("source", Words, nullable=False),
+    Column("decided_by", Words, nullable=False),
+    Column("decided", Moment),
+    Column("comment", Words, nullable=False),
+    Column("ended", Moment),
+    Column("snapshot", Json),  # the tombstone: what the documents said; none any more once the deletion has ended
 )
 
 invitations = Table(

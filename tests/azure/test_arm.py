@@ -161,6 +161,19 @@ def test_an_empty_or_absent_resource_group_holds_nothing(resources: ResourceMana
     assert resources.resources_in(f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-none") == ()
 
 
+def test_subscriptions_below_management_groups_come_each_once_with_their_state(sandbox: Sandbox) -> None:
+    above = "/providers/Microsoft.Management/managementGroups/corp"
+    grow(sandbox, roleAssignments=[{"principal": SERVICE_PRINCIPAL, "role": "Reader", "scope": above}])
+    with Connections(
+        network=Network(ca_file=sandbox.ca_file), secret=lambda reference: "secret", invitations=MemoryInvitations()
+    ) as connections:
+        resources = connections.connect(platform_at(sandbox.url, Scene()), stop=threading.Event()).resources
+        below = resources.subscriptions_below(["corp", "corp-online"])
+        with pytest.raises(RemoteFailed):
+            resources.subscriptions_below(["twin-1"])
+    assert below == (SubscriptionFacts(SUBSCRIPTION, "portal", "Warned", ("corp-online",)),)
+
+
 def test_where_a_resource_group_is(resources: ResourceManager) -> None:
     assert resources.location_of(GROUP) == "westeurope"
     assert resources.location_of(f"{GROUP}-none") is None

@@ -92,12 +92,16 @@ def test_a_group_of_the_wanted_name_is_used_keeps_its_members_and_outlives_the_t
     assert [one["displayName"] for one in groups(estate)].count(GROUP) == 1
 
 
-def test_a_role_that_such_a_group_has_already_under_another_name_is_no_conflict(estate: Estate) -> None:
-    group = made_before(estate)
+def assigned(estate: Estate, group: str, **more: Any) -> None:
+    """The role that the group is to get, under a name of somebody's own."""
     role = f"{SUBSCRIPTION}/providers/Microsoft.Authorization"
     path = f"{role}/roleAssignments/99999999-0000-4000-8000-000000000009?api-version=2022-04-01"
-    properties = {"principalId": group, "roleDefinitionId": f"{role}/roleDefinitions/{CONTRIBUTOR}"}
+    properties = {"principalId": group, "roleDefinitionId": f"{role}/roleDefinitions/{CONTRIBUTOR}", **more}
     assert estate.sandbox.drift("PUT", path, {"properties": properties}).status == 201
+
+
+def test_a_role_that_such_a_group_has_already_under_another_name_is_no_conflict(estate: Estate) -> None:
+    assigned(estate, made_before(estate))
     planned = decided(estate)
     codes = [risk["code"] for risk in planned["review"]["risks"]]
     assert {"takes-over", "replaces"} <= set(codes)
@@ -112,3 +116,85 @@ def test_a_group_that_was_used_and_is_deleted_is_made_anew(estate: Estate) -> No
     assert planned["review"]["adopts"] == {}
     assert f"Create the group {GROUP}" in str(planned["review"]["sentences"])
     unchanged(estate)
+
+
+def test_what_would_be_taken_over_is_explained_with_every_difference(estate: Estate) -> None:
+    group = made_before(estate)
+    estate.sandbox.drift(
+        "PUT", f"{NETWORK}?api-version=2022-09-01", {"location": "westeurope", "tags": {"team": "blue"}}
+    )
+    assigned(estate, group, condition="@Resource[a] StringEquals 'b'", conditionVersion="2.0")
+    told = estate.lzr("tenant", "adopt", "payments.checkout-dev", "documents", code=6).stdout
+    explained = told.partition("Infrastructure")[0]
+    assert "Exists already                    3 taken over" in explained
+    assert f"Use the group {GROUP} that exists already ({group})" in explained
+    assert "the resource group rg-network-checkout-dev, as it is" in explained
+    assert "body.properties.condition: @Resource[a] StringEquals 'b' → null" in explained
+    assert NETWORK in explained
+    assert "createdOn" not in explained
+    assert not estate.calls("PUT", service="arm") or all(
+        call.by == "drift" for call in estate.calls("PUT", service="arm")
+    )
+
+
+def test_where_nothing_exists_it_is_said_so_and_planned_all_the_same(estate: Estate) -> None:
+    told = estate.lzr("tenant", "adopt", "payments.checkout-dev", "documents", code=6).stdout
+    assert "Nothing that exists already would be taken over" in told
+    assert "Create the resource group" in told
+
+
+def test_a_subscription_that_is_in_its_management_group_needs_no_taking_over(estate: Estate) -> None:
+    by_policy(estate)
+    place = "/providers/Microsoft.Management/managementGroups/corp-online/subscriptions"
+    path = f"{place}/4f1c2d30-0000-4000-8000-000000000001?api-version=2020-05-01"
+    assert estate.sandbox.drift("PUT", path, {}).status == 200
+    planned = estate.lzr("plan", "documents", "--json").run
+    assert "Keep the subscription" in str(planned["review"]["sentences"])
+    assert "takes-over" not in str(planned["review"]["risks"])
+    estate.lzr("apply", planned["id"])
+    unchanged(estate)
+
+
+def test_a_tenant_that_is_as_it_should_be_is_asked_nothing_more(estate: Estate) -> None:
+    """Looking for what exists costs calls only where a plan creates something."""
+    by_policy(estate)
+    estate.lzr("reconcile", "documents")
+    before = len(estate.calls())
+    run = estate.lzr("reconcile", "documents", "--json").run
+    assert "look for what exists already" not in [step["name"] for step in run["steps"]]
+    paths = [call.path.partition("?")[0].lower() for call in estate.calls()[before:]]
+    assert not [path for path in paths if path.endswith("/roleassignments")]
+    assert paths.count(NETWORK.lower()) == 1  # the engine's own refresh
+
+
+def test_a_resource_group_tenant_takes_over_its_own_group(estate: Estate) -> None:
+    parent = "4f1c2d30-0000-4000-8000-000000000003"
+    pattern = "rg-#{workspaceIdentifier}-#{projectIdentifier}"
+    estate.edit(
+        "AzurePlatform",
+        lambda one: one["spec"].update(type="azurerg", subscriptionId=parent, resourceGroupNamePattern=pattern),
+    )
+
+    def zone(one: dict[str, Any]) -> None:
+        for name in ("azureManagementGroupId", "resourceGroups"):
+            one["spec"].pop(name)
+        one["spec"].update(azureRgLocation="westeurope", approval={"policy": "never"})
+
+    estate.edit("LandingZone", zone)
+    estate.edit("Tenant", lambda one: one["spec"].pop("platformTenantId"))
+    own = f"/subscriptions/{parent}/resourceGroups/rg-payments-checkout-dev"
+    estate.sandbox.drift("PUT", f"{own}?api-version=2022-09-01", {"location": "westeurope", "tags": {"team": "blue"}})
+    planned = decided(estate)
+    assert "the resource group rg-payments-checkout-dev, as it is" in str(planned["review"]["sentences"])
+    with estate.sandbox.world.lock:
+        assert estate.sandbox.world.estate.resource_groups[own.lower()]["tags"]["team"] == "blue"
+    unchanged(estate)
+
+
+def test_a_group_of_the_wanted_name_that_cannot_hold_roles_is_told_before_anything_happens(estate: Estate) -> None:
+    body = {"displayName": GROUP, "mailEnabled": True, "mailNickname": "mail", "securityEnabled": False}
+    assert estate.sandbox.drift("POST", "/v1.0/groups", body | {"groupTypes": ["Unified"]}).status == 201
+    failure = estate.lzr("plan", "documents", "--json", code=5).run["failure"]
+    assert failure["code"] == "group-unusable"
+    assert "is no security group" in failure["detail"]
+    assert "existingGroups" in failure["hint"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.domain import review
+from runner.domain import review, wording
 from runner.domain.access import AccessPlan, Addition, Invitation, Removal
 from runner.domain.configuration import Configuration, compose
 from runner.domain.facts import Facts
@@ -78,6 +78,7 @@ def made(
         invocation=call,
         approved_invocation=approved,
         contents=contents,
+        adopts=more.get("adopts", {}),
         warnings=(),
     )
 
@@ -127,6 +128,64 @@ def test_a_role_for_an_existing_group_is_one_for_everybody_in_it() -> None:
 def test_what_exists_and_is_taken_over_is_something_to_look_at() -> None:
     found = made(change("resource_group_network", Action.UPDATE, importing="/x", before={"name": "rg"}))
     assert found.risks[0].code == "takes-over"
+
+
+def test_a_group_that_has_the_wanted_name_is_something_to_look_at_and_a_persons_to_decide() -> None:
+    found = made(adopts={"shop-admin": GROUP})
+    assert [risk.code for risk in found.risks] == ["takes-over"]
+    assert f"shop-admin that exists already ({GROUP})" in found.risks[0].text
+    assert not found.nothing_changes
+    assert review.decision(ApprovalRules(policy="never"), found) == "person"
+
+
+def test_of_what_is_taken_over_only_what_the_documents_speak_of_is_a_difference() -> None:
+    before = {
+        "type": "Microsoft.Authorization/roleAssignments@2022-04-01",
+        "schema_validation_enabled": True,
+        "location": None,
+        "body": {"id": "/x", "properties": {"condition": "a", "createdOn": "then", "principalId": "AB"}},
+    }
+    after = {
+        **before,
+        "schema_validation_enabled": False,
+        "ignore_casing": True,
+        "body": {"properties": {"condition": None, "description": None, "principalId": "ab"}},
+    }
+    key = f"user/{CONTRIBUTOR}"
+    taken = change("roles", Action.UPDATE, key=key, importing="/x?api-version=1", before=before, after=after)
+    assert [(one.path, one.before, one.after) for one in wording.differences(taken)] == [
+        ("body.properties.condition", "a", None)
+    ]
+    assert "the role Contributor of the group" in made(taken).sentences[0].text
+    assert made(taken).sentences[0].text.endswith(", and change it")
+    same = taken.model_copy(update={"before": {**before, "body": {"properties": {"principalId": "AB"}}}})
+    assert made(same).sentences[0].text.endswith(", as it is")
+
+
+def test_a_location_that_is_written_otherwise_is_no_difference_and_another_one_is() -> None:
+    for now, differs in (("WestEurope", False), ("northeurope", True)):
+        values = {"importing": "/x", "before": {"location": now}, "after": {"location": "westeurope", "name": UNKNOWN}}
+        found = wording.differences(change("resource_group_net", Action.UPDATE, **values))
+        assert [one.path for one in found] == [*(["location"] if differs else []), "name"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "by_itself", "contents", "decides"),
+    [
+        ("never", False, False, "person"),
+        ("never", True, False, "policy"),
+        ("never", True, True, "person"),
+        ("when-destructive", True, False, "person"),
+        ("always", True, False, "person"),
+    ],
+)
+def test_a_tenant_leaves_by_policy_only_where_its_zone_says_both(
+    policy: Any, by_itself: bool, contents: bool, decides: str
+) -> None:
+    inside = (Contents(resource_group="rg", resources=("/a",)),) if contents else ()
+    found = made(change("resource_group_net", Action.DELETE, before={"name": "rg"}), contents=inside)
+    leaving = found.model_copy(update={"behavior": Behavior.DESTROY})
+    assert review.decision(ApprovalRules(policy=policy), leaving, leaves_by_itself=by_itself) == decides
 
 
 def test_four_eyes_are_never_a_policys() -> None:
