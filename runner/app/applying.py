@@ -117,9 +117,7 @@ def _came_in(made: Review, resources: ResourceManager) -> Iterator[str]:
             yield f"the contents of the resource group {item.resource_group}"
 
 
-def _was_moved(
-    run: Run, configuration: Configuration, made: Review, resources: ResourceManager
-) -> Iterator[str]:
+def _was_moved(run: Run, configuration: Configuration, made: Review, resources: ResourceManager) -> Iterator[str]:
     """The subscription's place, where it matters and somebody has moved it since the review: a plan that found it in its place would
     leave it elsewhere."""
     stays = configuration.kind == "subscription" and run.behavior is Behavior.APPLY
