@@ -28,7 +28,6 @@ from runner.app.walk import (
 )
 from runner.domain.access import AccessPlan, Addition, Invitation
 from runner.domain.configuration import Configuration, Placed, Snapshot, compose
-from runner.domain.plan import Action
 from runner.domain.review import Review, StaleTags
 from runner.domain.run import Behavior, Run, Status
 from runner.errors import Refused, RemoteFailed
@@ -52,11 +51,11 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
             once("check", lambda: _check_nothing_moved(run, snapshot, configuration, made, azure, ports, journal))
             if run.behavior is Behavior.DESTROY:
                 _change_access(run, made.access, configuration, {}, azure, ports, journal, stop, once)
+            if made.stale_tags is not None:  # before others are set: together they may be more than Azure takes
+                once("tags", lambda: _take_tags_away(made.stale_tags, azure.resources, journal))
             outputs = once(
                 "terraform", lambda: _apply_terraform(run, placed, configuration, made, ports, journal, stop)
             )
-            if made.stale_tags is not None:
-                once("tags", lambda: _take_tags_away(made.stale_tags, azure.resources, journal))
             if run.behavior is Behavior.APPLY:
                 made_groups = outputs.get("group_ids") or {}
                 _change_access(run, made.access, configuration, made_groups, azure, ports, journal, stop, once)
@@ -97,7 +96,7 @@ def _check_nothing_moved(
         moved = [] if ports.reread(run, snapshot) == made.documents else ["the documents"]
         moved += ports.infrastructure.moved(run, snapshot.placed.platform, configuration, made.bundle)
         moved += _came_in(made, azure.resources)
-        moved += _was_moved(made, azure.resources)
+        moved += _was_moved(run, configuration, made, azure.resources)
         moved += deleting.moved(run, snapshot.placed, suspended=made.facts.access_suspended, ports=ports)
         if moved:
             raise Refused(
@@ -122,9 +121,11 @@ def _came_in(made: Review, resources: ResourceManager) -> Iterator[str]:
             yield f"the contents of the resource group {item.resource_group}"
 
 
-def _was_moved(made: Review, resources: ResourceManager) -> Iterator[str]:
-    """The subscription's place, where it is to be moved and somebody else has moved it since the review."""
-    if not any(change.block == "management_group" and change.action is not Action.FORGET for change in made.changes):
+def _was_moved(run: Run, configuration: Configuration, made: Review, resources: ResourceManager) -> Iterator[str]:
+    """The subscription's place, where it matters and somebody has moved it since the review: a plan that found it in its place would
+    leave it elsewhere."""
+    stays = configuration.kind == "subscription" and run.behavior is Behavior.APPLY
+    if not (stays or "management_group" in configuration.blocks):
         return
     found = resources.subscription(made.subscription)
     if found is not None and found.management_group != made.facts.management_group:

@@ -106,11 +106,13 @@ def overlapping(snapshot: Snapshot, own: ManagementGroupFacts | None, resources:
 def _locations_exist(placed: Placed, resources: ResourceManager) -> None:
     wanted = {group["location"] for group in resource_groups_of(placed).values()}
     known = resources.locations(subscription_id(placed)) if wanted else ()
+    field = "spec.azureRgLocation" if placed.platform.spec.type == "azurerg" else "spec.resourceGroups"
     for location in sorted(wanted - set(known)) if known else ():
         near = get_close_matches(location, known, n=1)
         raise InputError(
             "No such location",
             code="unknown-location",
-            detail=f"The landing zone {placed.zone.name} has resource groups in {location!r}, which the subscription cannot use.",
+            detail=f"The landing zone {placed.zone.name} has resource groups in {location!r} ({field}), which the subscription "
+            "cannot use.",
             hint=f"Did you mean {near[0]}?" if near else LIST_LOCATIONS,
         )

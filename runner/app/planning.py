@@ -12,7 +12,7 @@ from runner.app.facts import look_around, overlapping, the_group, warnings_of
 from runner.app.journal import RunJournal
 from runner.app.walk import Ports, begin, end_badly, imports_of, leaving_of, raise_if_stopped, review_of, snapshot_of
 from runner.domain import access, review, tagging
-from runner.domain.access import AccessPlan, Group, Member, Removal, Wanted
+from runner.domain.access import AccessPlan, Group, Member, Removal, Wanted, Warn
 from runner.domain.configuration import Configuration, Placed, Snapshot, compose, tag_scope, unmapped_roles, wanted
 from runner.domain.facts import Facts
 from runner.domain.invocation import invocation
@@ -76,6 +76,7 @@ def _review(
             *changes.warnings,
             *warnings_of(facts),
             *overlapping(snapshot, group, azure.resources),
+            *_taken_over(placed, configuration, facts, planned.plan, tags),
         )
         call, stale_tags = None, None
         if run.behavior is Behavior.APPLY:
@@ -202,16 +203,25 @@ def leaving_access(
     return AccessPlan(removals=tuple(removals), warnings=tuple(warnings.values()))
 
 
+def _taken_over(
+    placed: Placed, configuration: Configuration, facts: Facts, plan: Plan, existing: Mapping[str, str]
+) -> tuple[Warn, ...]:
+    """Tags of others that become the runner's own with this run."""
+    mapped: Mapping[str, str] = configuration.inputs.get("tags", {})
+    fresh = {name: value for name, value in mapped.items() if name in _tags_that(Action.CREATE, plan)}
+    return tagging.taken_over(placed.platform, fresh, existing, facts.tag_spellings)
+
+
 def stale_tags_of(
     placed: Placed, configuration: Configuration, plan: Plan, existing: Mapping[str, str]
 ) -> StaleTags | None:
     """Tags to take away beside Terraform, which takes away those in its state. InputError where there would be too many tags."""
     mapped = configuration.inputs["tags"]
-    by_terraform = {change.key for change in plan.changes if change.block == "tags" and change.action is Action.DELETE}
+    by_terraform = _tags_that(Action.DELETE, plan)
     stale = {
         name: value
         for name, value in tagging.stale(placed.platform, mapped, existing).items()
-        if name not in by_terraform
+        if name.casefold() not in {gone.casefold() for gone in by_terraform}
     }
     others = tagging.too_many(mapped, existing, (*stale, *by_terraform))
     if others is not None:
@@ -224,6 +234,15 @@ def stale_tags_of(
             hint="Map fewer tags in tenantTags, or have some of the others removed.",
         )
     return StaleTags(scope=tag_scope(placed), tags=stale) if stale else None
+
+
+def _tags_that(action: Action, plan: Plan) -> set[str]:
+    """Names of the tags that come into the state or leave it."""
+    return {
+        change.key
+        for change in plan.changes
+        if (change.block, change.type, change.action) == ("tags", "azapi_resource_action", action)
+    }
 
 
 def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:

@@ -82,7 +82,9 @@ class Arm:
     def locations(self, subscription_id: str) -> tuple[str, ...]:
         """See ResourceManager."""
         path = f"/subscriptions/{segment(subscription_id)}/locations"
-        return tuple(str(found["name"]) for found in self._client.pages(path, SUBSCRIPTIONS, also=UNSEEN))
+        listed = self._client.pages(path, SUBSCRIPTIONS, also=UNSEEN)
+        # logical ones, such as europe and global, are places for no resource group
+        return tuple(str(found["name"]) for found in listed if _metadata(found).get("regionType") != "Logical")
 
     def tags(self, scope: str) -> dict[str, str]:
         """See ResourceManager."""
@@ -165,4 +167,9 @@ def _tags_of(scope: str) -> str:
 
 def _properties(entity: dict[str, Any]) -> dict[str, Any]:
     found = entity.get("properties")
+    return found if isinstance(found, dict) else {}
+
+
+def _metadata(location: dict[str, Any]) -> dict[str, Any]:
+    found = location.get("metadata")
     return found if isinstance(found, dict) else {}

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from runner.azure.arm import Arm
+from runner.azure.authority import TenantIds
 from runner.azure.credentials import Credential, Secret, credential
 from runner.azure.entra import Entra, HomeTenant
 from runner.azure.functions import AzureFunctions
@@ -47,6 +48,7 @@ class Connections:
         self._opened = ExitStack()
         self._http = self._opened.enter_context(network.client(self._tls))
         self._credentials: dict[Identity, Credential] = {}
+        self._tenant_ids = TenantIds()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -91,6 +93,7 @@ class Connections:
             for home in spec.home_tenants
         ]
         workload = HomeTenant(name=spec.entra_tenant, graph=graph(own), is_workload=True)
+        authority = Client(self._http, base=cloud.authority, scope="", credential=None, patience=patience)
         return Azure(
             directory=Entra(
                 workload,
@@ -98,6 +101,7 @@ class Connections:
                 look_up_by=spec.look_up_by,
                 invitation=spec.b2b_user_invitation,
                 invitations=self._invitations,
+                tenant_id=lambda: self._tenant_ids.id_of(spec.entra_tenant, authority),
                 patience=patience,
             ),
             resources=Arm(service(cloud.resource_manager, cloud.arm_scope, own)),

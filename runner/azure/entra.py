@@ -7,7 +7,7 @@ their memberships would be proposed for removal. Somebody who is merely not ther
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
@@ -68,9 +68,10 @@ class Entra:
         look_up_by: LookUpBy,
         invitation: B2bUserInvitation | None,
         invitations: Invitations,
+        tenant_id: Callable[[], str],
         patience: Patience,
     ) -> None:
-        self._tenant = workload.name
+        self._tenant_id = tenant_id
         self._graph = workload.graph
         self._homes = homes
         self._look_up_by = look_up_by
@@ -144,11 +145,12 @@ class Entra:
 
     def invite(self, invitation: Invitation) -> str:
         """See Directory. One run at a time invites an address; the others wait for what it gets."""
+        tenant = self._tenant_id()  # platforms may name one tenant by its id and by its domains
         for _ in self._patience.looks(TURN, at_most=5.0):
             guest = self._guest_at(invitation.email)
             if guest is not None:
                 return guest
-            claim = self._invitations.claim(self._tenant, invitation.email, now=self._patience.now(), believed=LAG)
+            claim = self._invitations.claim(tenant, invitation.email, now=self._patience.now(), believed=LAG)
             if isinstance(claim, str):
                 return claim
             if claim is not None:

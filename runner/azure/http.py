@@ -103,10 +103,10 @@ class _Failed:
 
 
 class Client:
-    """Requests to the service at `base` with tokens for `scope`; safe to share between threads."""
+    """Requests to the service at `base` with tokens for `scope`, or without where it has no credential; safe to share between threads."""
 
     def __init__(
-        self, http: httpx.Client, *, base: str, scope: str, credential: Credential, patience: Patience
+        self, http: httpx.Client, *, base: str, scope: str, credential: Credential | None, patience: Patience
     ) -> None:
         self.base = base.rstrip("/")
         self.patience = patience
@@ -176,17 +176,18 @@ class Client:
 
     def _once(self, method: str, url: str, body: Json | None, also: Collection[int]) -> Reply | _Failed:
         try:
-            token = self._credential.get_token(self._scope).token
+            token = self._credential.get_token(self._scope).token if self._credential else ""
         except TokenFailed as error:
             return _Failed(error, error.retry_after, undone=True)
         request_id = str(uuid.uuid4())
         headers = {
-            "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "User-Agent": USER_AGENT,
             "client-request-id": request_id,
             "x-ms-client-request-id": request_id,
         }
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         content = b"" if body is None else json.dumps(body).encode()
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -61,13 +61,13 @@ class Documents:
         return Placed(platform=platform, zone=zone, tenant=kept.tenant)
 
     def neighbours(self, tenant: str) -> dict[str, str]:
-        """Management groups of the other landing zones on the tenant's platform, by the zone's name."""
-        own = self.placed(tenant).zone
+        """Management groups of the other landing zones in the platform's Entra tenant, by the zone's name."""
+        own, entra_tenant = self.placed(tenant).zone, self.placed(tenant).platform.spec.entra_tenant.casefold()
         return {
             name: zone.spec.azure_management_group_id
             for name, zone in sorted(self.zones.items())
             if name != own.name
-            and zone.spec.platform_ref.name == own.spec.platform_ref.name
+            and self.platforms[zone.spec.platform_ref.name].spec.entra_tenant.casefold() == entra_tenant
             and zone.spec.azure_management_group_id
         }
 

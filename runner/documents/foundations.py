@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from runner.documents.findings import Findings, Loaded, Place
 from runner.documents.problems import Path, printable, shown
@@ -178,7 +178,7 @@ def zone_on_platform(loaded: Loaded, zone: LandingZone, platform: AzurePlatform,
         findings.wrong(loaded, ("spec", "azureRgLocation"), message, "azureRgLocation: westeurope", missing=True)
 
 
-def shared_groups(zones: Sequence[Loaded], findings: Findings) -> None:
+def shared_groups(zones: Sequence[Loaded], platforms: Mapping[str, Loaded], findings: Findings) -> None:
     """Two landing zones in one management group: its policies cannot tell their tenants apart. Nested groups show in Azure only, where
     planning looks."""
     first: dict[tuple[str, str], Loaded] = {}
@@ -187,7 +187,12 @@ def shared_groups(zones: Sequence[Loaded], findings: Findings) -> None:
         if not isinstance(zone, LandingZone) or not zone.spec.azure_management_group_id:
             continue
         group = zone.spec.azure_management_group_id
-        other = first.setdefault((zone.spec.platform_ref.name, group.casefold()), loaded)
+        where = platforms.get(zone.spec.platform_ref.name)
+        platform = where.checked.document if where else None
+        entra_tenant = (
+            platform.spec.entra_tenant if isinstance(platform, AzurePlatform) else zone.spec.platform_ref.name
+        )
+        other = first.setdefault((entra_tenant.casefold(), group.casefold()), loaded)
         if other is not loaded:
             message = f"The landing zone {shown(other.checked.name)} puts its subscriptions into {shown(group)} as well: {other.at}."
             hint = "Give each landing zone a management group of its own, beside the others."

@@ -30,7 +30,7 @@ def look(documents: Sequence[Loaded]) -> Findings:
             foundations.platform_rules(loaded, loaded.checked.document, findings)
     for loaded in zones.values():
         _zone(loaded, platforms, findings)
-    foundations.shared_groups(list(zones.values()), findings)
+    foundations.shared_groups(list(zones.values()), platforms, findings)
     found = [(loaded, _place(loaded, zones, platforms, findings)) for loaded in asked.values()]
     places = [place for _, place in found if place is not None]
     tenants.tenant_rules(places, findings)

@@ -30,7 +30,7 @@ class Placed(Frozen):
 class Snapshot(Frozen):
     """What the documents said when a run was started (there are no secrets in them), their digest, and the files they were in.
 
-    `neighbours` are the management groups of the platform's other landing zones, by the zone's name.
+    `neighbours` are the management groups of the other landing zones in the same Entra tenant, by the zone's name.
     """
 
     placed: Placed

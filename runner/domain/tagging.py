@@ -97,6 +97,35 @@ def stale(platform: AzurePlatform, mapped: Mapping[str, str], existing: Mapping[
     }
 
 
+def taken_over(
+    platform: AzurePlatform, fresh: Mapping[str, str], existing: Mapping[str, str], spelled: Mapping[str, str]
+) -> tuple[Warn, ...]:
+    """Existing tags that somebody else has set and that get another value, or keep another spelling than the mapped one.
+
+    `fresh` are the mapped tags that were not the runner's before, in the spelling that exists; `spelled` is what `spellings` gave. A tag
+    with the prefix is the runner's own, whoever wrote it.
+    """
+    prefix = platform.spec.tenant_tags.namespace_prefix.casefold()
+    written = {there: mapped for mapped, there in spelled.items()}
+    warnings: list[Warn] = []
+    for name in sorted(fresh.keys() & existing.keys()):
+        owned = bool(prefix) and name.casefold().startswith(prefix)
+        if existing[name] != fresh[name] and not owned:
+            text = (
+                f'The Azure tag "{_short(name)}" exists already and was set by somebody else: its value becomes "{_short(fresh[name])}" '
+                f'instead of "{_short(existing[name])}", and the tag is removed once nothing maps it. To leave it alone, '
+                "take its key out of tenantTags or set a namespacePrefix."
+            )
+            warnings.append(Warn(code="tag-taken-over", text=text))
+        if name in written:
+            text = (
+                f'The Azure tag "{_short(written[name])}" exists already as "{_short(name)}" and is set under that name: Azure takes both '
+                "for one. Where the spelling matters, remove the tag in Azure and plan again."
+            )
+            warnings.append(Warn(code="tag-spelled-differently", text=text))
+    return tuple(warnings)
+
+
 def too_many(mapped: Mapping[str, str], existing: Mapping[str, str], going: Collection[str]) -> tuple[str, ...] | None:
     """Names of the tags of others, where they and the mapped ones are more than Azure takes; `going` are those that are taken away."""
     ours = {name.casefold() for name in (*mapped, *going)}

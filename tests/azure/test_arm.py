@@ -129,6 +129,7 @@ def test_the_id_of_a_management_group_that_somebody_named(resources: ResourceMan
 
 def test_the_locations_of_a_subscription(resources: ResourceManager) -> None:
     assert {"westeurope", "northeurope"} <= set(resources.locations(SUBSCRIPTION))
+    assert "europe" not in resources.locations(SUBSCRIPTION)  # a logical one holds no resource group
     assert resources.locations(HIDDEN) == ()
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
+from runner.azure.authority import TenantIds
 from runner.azure.connect import Connections
+from runner.azure.http import Client, Patience
 from runner.azure.network import Network
 from runner.domain.access import Invitation, Invitee, Known
 from runner.domain.tenant import Person
@@ -57,9 +62,13 @@ def play(sandbox: Sandbox, waiting: Waiting, claims: Claims) -> Iterator[Play]:
         invitations=MemoryInvitations(claims),
     ) as connections:
 
-        def start(scene: Scene, *, homes: Sequence[str] = ()) -> Directory:
-            sandbox.world.seed(seed_of(scene))
+        def start(scene: Scene, *, homes: Sequence[str] = (), called: str = "") -> Directory:
             platform = platform_at(sandbox.url, scene, homes=homes)
+            if called:  # another platform of the Entra tenant that is there already
+                spec = platform.spec.model_copy(update={"entra_tenant": called})
+                platform = platform.model_copy(update={"spec": spec})
+            else:
+                sandbox.world.seed(seed_of(scene))
             return connections.connect(platform, stop=waiting.stop, sleep=waiting.sleep).directory
 
         yield start
@@ -245,6 +254,51 @@ def test_runs_that_share_a_guest_send_one_invitation_while_the_directory_hides_i
     assert len(set(guests)) == 1
     assert directory.invite(INVITATION) == guests[0]
     assert graph_calls(sandbox, "POST", "/invitations") == 1
+
+
+def test_platforms_that_name_one_entra_tenant_differently_invite_a_guest_once(play: Play, sandbox: Sandbox) -> None:
+    by_id = play(Scene())
+    by_domain = play(Scene(), called="Workload.example")
+    sandbox.faults.load([{"kind": "lag", "of": "users", "hiddenFrom": "directory", "reads": 1000}])
+
+    guest = by_id.invite(INVITATION)
+
+    assert by_domain.invite(INVITATION) == guest
+    assert graph_calls(sandbox, "POST", "/invitations") == 1
+
+
+def test_a_tenants_id_is_asked_for_once_without_a_token(serve: Callable[..., Loopback]) -> None:
+    received: list[Received] = []
+
+    def script(one: Received) -> Reply:
+        received.append(one)
+        return Reply(200, body={"issuer": f"https://login.example/{WORKLOAD.upper()}/v2.0"})
+
+    with authority_at(serve(unused, tokens=script)) as authority:
+        ids = TenantIds()
+        assert ids.id_of(WORKLOAD.upper(), authority) == WORKLOAD
+        assert not received
+        assert {ids.id_of(name, authority) for name in ("workload.example", "Workload.Example")} == {WORKLOAD}
+    assert len(received) == 1
+    assert received[0].header("authorization") is None
+
+
+@pytest.mark.parametrize("issuer", ["https://login.example/{tenantid}/v2.0", "", None])
+def test_an_authority_that_names_no_tenant_is_told(issuer: str | None, serve: Callable[..., Loopback]) -> None:
+    server = serve(unused, tokens=lambda received: Reply(200, body={"issuer": issuer}))
+    with authority_at(server) as authority, pytest.raises(RemoteFailed) as failure:
+        TenantIds().id_of("workload.example", authority)
+    assert failure.value.code == "azure-answer-unexpected"
+
+
+def unused(received: Received) -> Reply:
+    raise AssertionError(received.path)
+
+
+@contextmanager
+def authority_at(server: Loopback) -> Iterator[Client]:
+    with httpx.Client(verify=ssl.create_default_context(cafile=server.ca_file)) as http:
+        yield Client(http, base=server.url, scope="", credential=None, patience=Patience(stop=threading.Event()))
 
 
 def claimed(invitations: Invitations) -> Claim:

@@ -87,6 +87,18 @@ def test_stale_tags_of_the_group_are_taken_away_and_those_of_the_subscription_ar
         assert parent.tags["lz_old"] == "1"
 
 
+def test_a_tag_of_the_group_in_other_capitals_is_set_under_its_own_name_and_settles(groups: Estate) -> None:
+    groups.lzr("reconcile", "documents")
+    path = f"{OURS}/providers/Microsoft.Resources/tags/default?api-version=2021-04-01"
+    for body in ({"operation": "Replace", "properties": {"tags": tags}} for tags in ({}, {"LZ_costcenter": "1"})):
+        assert groups.sandbox.drift("PATCH", path, body).status == 200
+    groups.lzr("reconcile", "documents")
+    with groups.sandbox.world.lock:
+        tags = groups.sandbox.world.estate.resource_groups[OURS.lower()]["tags"]
+    assert tags["LZ_costcenter"] == "4711"
+    assert groups.lzr("reconcile", "documents", "--json").run["status"] == "unchanged"
+
+
 def test_a_location_that_the_parent_subscription_cannot_use_is_told_with_the_nearest(groups: Estate) -> None:
     groups.edit("LandingZone", lambda one: one["spec"].update(azureRgLocation="westerneurope"))
     failure = groups.lzr("plan", "documents", "--json", code=2).run["failure"]

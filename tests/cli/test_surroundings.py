@@ -94,6 +94,33 @@ def test_a_subscription_that_somebody_moves_after_the_review_makes_the_approval_
     assert len(estate.calls("PUT", "managementGroups")) == moved
 
 
+def test_so_does_one_that_the_review_had_found_in_its_place(estate: Estate) -> None:
+    move(estate, "corp-online")
+    by_policy(estate)
+    estate.lzr("reconcile", "documents")
+    estate.decided_by("always")
+    tag(estate, lz_costCenter="drifted")
+    planned = estate.lzr("plan", "documents", "--json", code=6).run
+    assert not [one for one in planned["review"]["changes"] if "management_group" in one["address"]]
+    estate.lzr("approve", planned["id"])
+    move(estate, "sandbox")
+    refused = estate.lzr("apply", planned["id"], "--json", code=3).run
+    assert "management group (now sandbox)" in refused["failure"]["detail"]
+    assert tags_of(estate)["lz_costCenter"] == "drifted"
+
+
+def test_one_that_somebody_moves_during_the_apply_fails_the_run_and_is_moved_back_by_the_next(estate: Estate) -> None:
+    by_policy(estate)
+    elsewhere = {"path": f"{GROUPS}/sandbox/subscriptions/{SUBSCRIPTION}?api-version=2020-05-01", "body": {}}
+    estate.fault(kind="meanwhile", method="PUT", path="groups/corp-online/subscriptions", times=1, change=elsewhere)
+    failure = estate.lzr("reconcile", "documents", "--json", code=4).run["failure"]
+    assert failure["code"] == "engine-apply-failed"
+    assert 'must be in management group "corp-online"' in failure["detail"]
+    moved = estate.lzr("reconcile", "documents", "--json").run
+    assert "from management group sandbox to corp-online" in str(moved["review"]["sentences"])
+    assert estate.lzr("reconcile", "documents", "--json").run["status"] == "unchanged"
+
+
 def test_a_location_that_the_subscription_cannot_use_is_told_with_the_nearest(estate: Estate) -> None:
     def elsewhere(zone: dict[str, Any]) -> None:
         zone["spec"]["resourceGroups"][0]["location"] = "westeurop"
@@ -125,9 +152,30 @@ def test_tags_with_the_prefix_that_nothing_maps_are_taken_away_after_approval_an
 def test_a_tag_that_exists_in_other_letters_is_set_under_its_own_name_and_settles(estate: Estate) -> None:
     by_policy(estate)
     tag(estate, LZ_CostCenter="1")
-    estate.lzr("reconcile", "documents")
+    warnings = estate.lzr("reconcile", "documents", "--json").run["warnings"]
+    assert [one["code"] for one in warnings if "tag" in one["code"]] == ["tag-spelled-differently"]
     assert tags_of(estate)["LZ_CostCenter"] == "4711"
     assert estate.lzr("reconcile", "documents", "--json").run["status"] == "unchanged"
+
+
+def test_tags_that_go_make_room_for_those_that_come(estate: Estate) -> None:
+    by_policy(estate)
+    tag(estate, **{f"other{number}": "" for number in range(44)}, lz_old="", lz_older="")
+    assert len(tags_of(estate)) == 48
+    estate.lzr("reconcile", "documents")
+    assert len(tags_of(estate)) == 50
+    assert not {"lz_old", "lz_older"} & tags_of(estate).keys()
+
+
+def test_a_tag_of_somebody_else_that_would_get_another_value_is_told_once(estate: Estate) -> None:
+    estate.edit("AzurePlatform", lambda one: one["spec"]["tenantTags"].pop("namespacePrefix"))
+    by_policy(estate)
+    tag(estate, costCenter="of the finance team")
+    warned = [one for one in estate.lzr("reconcile", "documents", "--json").run["warnings"] if "tag" in one["code"]]
+    assert [one["code"] for one in warned] == ["tag-taken-over"]
+    assert 'becomes "4711" instead of "of the finance team"' in warned[0]["text"]
+    again = estate.lzr("reconcile", "documents", "--json").run
+    assert not [one for one in again["warnings"] if "tag" in one["code"]]
 
 
 @pytest.mark.parametrize(("others", "code"), [(44, 6), (45, 2)])

@@ -10,7 +10,7 @@ SUBSCRIPTION = "/subscriptions/4f1c2d30-0000-4000-8000-000000000001"
 CORP = "/providers/Microsoft.Management/managementGroups/corp-online/subscriptions"
 
 
-def shown(estate: Estate, **settings: object) -> dict[str, Any]:
+def shown(estate: Estate, **settings: Any) -> dict[str, Any]:
     found: dict[str, Any] = estate.lzr("tenant", "show", TENANT, "documents", "--json", **settings).json()
     return found
 

@@ -164,7 +164,7 @@ def test_of_what_is_taken_over_only_what_the_documents_speak_of_is_a_difference(
 
 def test_a_location_that_is_written_otherwise_is_no_difference_and_another_one_is() -> None:
     for now, differs in (("WestEurope", False), ("northeurope", True)):
-        values = {"importing": "/x", "before": {"location": now}, "after": {"location": "westeurope", "name": UNKNOWN}}
+        values: dict[str, Any] = {"importing": "/x", "before": {"location": now}, "after": {"location": "westeurope", "name": UNKNOWN}}
         found = wording.differences(change("resource_group_net", Action.UPDATE, **values))
         assert [one.path for one in found] == [*(["location"] if differs else []), "name"]
 

@@ -262,6 +262,20 @@ def test_only_tags_with_the_prefix_that_nothing_maps_are_taken_away(
     )
 
 
+@given(TAGS, TAGS, st.sampled_from(["", "a", "lz_"]))
+def test_only_tags_of_somebody_else_that_change_are_told(
+    mapped: dict[str, str], existing: dict[str, str], prefix: str
+) -> None:
+    mapped = {name.lower(): value for name, value in mapped.items()}
+    platform = placed(platform={"tenantTags": {"namespacePrefix": prefix}}).platform
+    spelled = tagging.spellings(mapped, existing)
+    fresh = {spelled.get(name, name): value for name, value in mapped.items()}
+    told = [one.code for one in tagging.taken_over(platform, fresh, existing, spelled)]
+    theirs = [name for name in fresh if name in existing and not (prefix and name.lower().startswith(prefix))]
+    assert told.count("tag-taken-over") == sum(fresh[name] != existing[name] for name in theirs)
+    assert told.count("tag-spelled-differently") == len(spelled)
+
+
 def test_existing_tags_count_against_the_fifty() -> None:
     mapped = {f"m{number}": "" for number in range(10)}
     existing = {f"e{number}": "" for number in range(40)} | {"M0": ""}

@@ -2,10 +2,11 @@
 
 import pytest
 
-from runner.sandbox.azure.faults import Fail
+from runner.sandbox.azure.faults import Change, Fail, Meanwhile
 from tests.modules.workbench import SUBSCRIPTION_ID, Bench
 
 GROUPS = "/providers/Microsoft.Management/managementGroups"
+THEIRS = SUBSCRIPTION_ID.replace("001", "002")
 PLACEMENT = {
     "module.management_group.terraform_data.placement": "update",
     "module.management_group.azapi_resource_action.place": "replace",
@@ -26,14 +27,14 @@ def build(bench: Bench, group: str) -> None:
     )
 
 
-def place(bench: Bench) -> str:
-    subscription = bench.azure.world.estate.subscription(SUBSCRIPTION_ID)
+def place(bench: Bench, subscription_id: str = SUBSCRIPTION_ID) -> str:
+    subscription = bench.azure.world.estate.subscription(subscription_id)
     assert subscription is not None
     return subscription.management_group
 
 
-def move_by_hand(bench: Bench, group: str) -> None:
-    moved = bench.azure.drift("PUT", f"{GROUPS}/{group}/subscriptions/{SUBSCRIPTION_ID}?api-version=2020-05-01")
+def move_by_hand(bench: Bench, group: str, subscription_id: str = SUBSCRIPTION_ID) -> None:
+    moved = bench.azure.drift("PUT", f"{GROUPS}/{group}/subscriptions/{subscription_id}?api-version=2020-05-01")
     assert moved.status == 200
 
 
@@ -106,6 +107,67 @@ def test_another_group_that_a_person_has_chosen_already_needs_no_second_thought(
 
     assert placed.reconcile() == [call("PUT", "corp-internal", SUBSCRIPTION_ID)]
     assert placed.plan() == {}
+
+
+@pytest.mark.parametrize(("lifecycle", "ends_in"), [("", "corp-internal"), ("create_before_destroy = true", "root")])
+def test_a_design_that_lets_go_of_the_old_group_shows_in_the_sandbox(
+    lifecycle: str, ends_in: str, bench: Bench
+) -> None:
+    """What this module is built to avoid, built on purpose: DELETE on the old group, first or (worse) last."""
+
+    def wrong(group: str) -> None:
+        bench.build(
+            f"""
+            resource "azapi_resource" "association" {{
+              type      = "Microsoft.Management/managementGroups/subscriptions@2020-05-01"
+              parent_id = "/providers/Microsoft.Management/managementGroups/{group}"
+              name      = "{SUBSCRIPTION_ID}"
+              lifecycle {{
+                {lifecycle}
+              }}
+            }}
+            """
+        )
+
+    wrong("corp-online")
+    bench.reconcile()
+    wrong("corp-internal")
+    bench.plan()
+    bench.forget_calls()
+    bench.apply()
+
+    put, let_go = call("PUT", "corp-internal", SUBSCRIPTION_ID), call("DELETE", "corp-online", SUBSCRIPTION_ID)
+    assert bench.writes() == ([put, let_go] if lifecycle else [let_go, put])
+    root = bench.azure.world.estate.root.name
+    assert place(bench) == {"root": root}.get(ends_in, ends_in)
+
+
+def test_other_subscriptions_in_the_groups_stay_as_they_are(placed: Bench) -> None:
+    move_by_hand(placed, "corp-online", THEIRS)
+    build(placed, "corp-internal")
+    placed.reconcile()
+    placed.build("")
+    placed.reconcile()
+
+    assert not [asked for asked in placed.calls() if THEIRS in asked]
+    assert place(placed, THEIRS) == "corp-online"
+
+
+def test_a_subscription_that_somebody_moves_while_it_is_placed_fails_the_apply_and_the_next_plan_moves_it_back(
+    bench: Bench,
+) -> None:
+    build(bench, "corp-online")
+    bench.plan()
+    elsewhere = Change(path=call("PUT", "sandbox", SUBSCRIPTION_ID).removeprefix("PUT "), body={})
+    bench.azure.faults.add(Meanwhile(method="PUT", path="corp-online", times=1, change=elsewhere))
+    said = bench.failure("apply", "plan")
+    assert f'Subscription {SUBSCRIPTION_ID} must be in management group "corp-online"' in said
+    assert "the next plan shows that and moves it back" in said
+
+    assert "module.management_group.azapi_resource_action.place" in bench.plan()
+    bench.apply()
+    assert place(bench) == "corp-online"
+    assert bench.plan() == {}
 
 
 def test_leaving_the_configuration_leaves_the_subscription_where_it_is(placed: Bench) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from runner.errors import InputError
-from runner.sandbox.azure.faults import Drop, Fail, Lag, Slow, Throttle, read_fault
+from runner.sandbox.azure.faults import Change, Drop, Fail, Lag, Meanwhile, Slow, Throttle, read_fault
 from runner.sandbox.azure.server import Sandbox
 from tests.sandbox_azure.conftest import CHECKOUT, WORKLOADS, token
 
@@ -48,6 +48,26 @@ def test_a_throttled_step_of_a_batch_leaves_the_others_alone(azure: httpx.Client
     answers = azure.post("/v1.0/$batch", json={"requests": requests}).json()["responses"]
     assert [answer["status"] for answer in answers] == [429, 200]
     assert answers[0]["headers"]["Retry-After"] == "1"
+
+
+def test_somebody_changes_a_thing_right_after_a_call(azure: httpx.Client, sandbox: Sandbox) -> None:
+    tags = f"{CHECKOUT}/providers/Microsoft.Resources/tags/default?api-version=2021-04-01"
+    change = Change(path=tags, body={"properties": {"tags": {"by": "somebody"}}})
+    sandbox.faults.add(Meanwhile(method="PUT", path="tags/default", times=1, change=change))
+
+    ours = azure.put(tags, json={"properties": {"tags": {"by": "us"}}})
+
+    assert ours.json()["properties"]["tags"] == {"by": "us"}
+    assert azure.get(tags).json()["properties"]["tags"] == {"by": "somebody"}
+
+
+def test_a_change_that_cannot_be_made_meanwhile_fails_the_call_that_it_belongs_to(
+    azure: httpx.Client, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add(Meanwhile(path="^/subscriptions/", change=Change(path="/nowhere")))
+    assert azure.get(SUBSCRIPTION).json()["error"]["code"] == "SandboxFault"
+    with pytest.raises(InputError, match="path"):
+        read_fault({"kind": "meanwhile", "change": {"path": "nowhere"}})
 
 
 def test_a_bucket_empties_and_fills_again(azure: httpx.Client, sandbox: Sandbox) -> None:

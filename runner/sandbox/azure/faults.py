@@ -89,6 +89,24 @@ class Drop(Matching):
     when: Literal["before", "after"] = "before"
 
 
+class Change(BaseModel):
+    """A call by somebody in the portal, who may do everything; `tenant` for Graph, where it is not the workload tenant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = "PUT"
+    path: Annotated[str, Field(pattern="^/")]
+    body: Any = None
+    tenant: str | None = None
+
+
+class Meanwhile(Matching):
+    """Somebody changes something between this call's effect and the next call."""
+
+    kind: Literal["meanwhile"] = "meanwhile"
+    change: Change
+
+
 class LateFailure(BaseModel):
     """How an operation ends when it fails."""
 
@@ -120,8 +138,8 @@ class Lag(BaseModel):
     """And none does before so much time has passed."""
 
 
-Fault = Annotated[Throttle | Fail | Slow | Drop | Slowly | Lag, Field(discriminator="kind")]
-AnyFault = Throttle | Fail | Slow | Drop | Slowly | Lag
+Fault = Annotated[Throttle | Fail | Slow | Drop | Meanwhile | Slowly | Lag, Field(discriminator="kind")]
+AnyFault = Throttle | Fail | Slow | Drop | Meanwhile | Slowly | Lag
 _FAULT: TypeAdapter[AnyFault] = TypeAdapter(Fault)
 _M = TypeVar("_M", bound=Matching)
 
@@ -159,6 +177,7 @@ class Effects:
     delay: float = 0.0
     drop: Literal["before", "after"] | None = None
     answer: Answer | None = None
+    meanwhile: list[Change] = field(default_factory=list)
 
 
 class Faults:
@@ -220,6 +239,8 @@ class Faults:
                     effects.delay += fault.seconds
                 case Drop() as fault if self._hits(held, fault, service, call):
                     effects.drop = fault.when
+                case Meanwhile() as fault if self._hits(held, fault, service, call):
+                    effects.meanwhile.append(fault.change)
                 case _:
                     pass  # lag and slow operations strike where an object or an operation is made
         return effects

@@ -122,6 +122,12 @@ class Front:
         never = effects.drop == "before"
         answer = Answer(0) if never else effects.answer or self._answer(service, call, who, by)
         self._note(service, call, answer.status, by)
+        for change in effects.meanwhile:
+            answer = replace(answer, body=deepcopy(answer.body))  # it shows what was there before the change
+            done = admin.drift(change.model_dump(), host=call.host, change=self.change)
+            if done.status >= 400:
+                refused = Rejection(500, "SandboxFault", f"The change that was to be made meanwhile: {done.body}.")
+                answer = rejected(service, refused, now=self.world.now())
         return answer, effects
 
     def _identify(self, service: Service, call: Call) -> Caller | Rejection | None:

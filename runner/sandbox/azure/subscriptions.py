@@ -9,6 +9,7 @@ from runner.sandbox.azure.wire import Answer, Call, Json, Rejection
 
 TYPE = "Microsoft.Resources/subscriptions"
 PATH = "/subscriptions/{subscription}"
+LOGICAL = {"europe": "Europe", "global": "Global"}  # listed beside the others, and no place for a resource group
 
 
 def find(session: Session, ids: Ids) -> Subscription:
@@ -54,6 +55,10 @@ def _list(session: Session, call: Call, _: Ids) -> Answer:
 
 def _locations(session: Session, _: Call, ids: Ids) -> Answer:
     subscription = find(session, ids)
+    physical = {"regionType": "Physical", "regionCategory": "Recommended"}
+    logical = {"regionType": "Logical", "regionCategory": "Other"}
+    listed = [(name, shown, physical) for name, shown in session.estate.locations.items()]
+    listed += [(name, shown, logical) for name, shown in LOGICAL.items()]
     return Answer(
         200,
         {
@@ -64,9 +69,9 @@ def _locations(session: Session, _: Call, ids: Ids) -> Answer:
                     "type": "Region",
                     "displayName": shown,
                     "regionalDisplayName": shown,
-                    "metadata": {"regionType": "Physical", "regionCategory": "Recommended"},
+                    "metadata": metadata,
                 }
-                for name, shown in session.estate.locations.items()
+                for name, shown, metadata in listed
             ]
         },
     )
