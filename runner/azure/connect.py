@@ -21,6 +21,7 @@ from runner.azure.graph import Graph
 from runner.azure.http import Client, Patience
 from runner.azure.network import Network
 from runner.azure.rights import AzureRights
+from runner.azure.subscriptions import AzureSubscriptions
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import AzurePlatform, Cloud
 from runner.ports import Azure, Invitations
@@ -90,6 +91,13 @@ class Connections:
             )
             for home in spec.home_tenants
         ]
+        agreement = spec.provisioning.customer_agreement if spec.provisioning else None
+        ordering = (
+            self._signed_in(agreement.source_service_principal, agreement.source_entra_tenant, cloud)
+            if agreement is not None
+            else own
+        )
+        arm = service(cloud.resource_manager, cloud.arm_scope, own)
         workload = HomeTenant(name=spec.entra_tenant, graph=graph(own), is_workload=True)
         return Azure(
             directory=Entra(
@@ -100,7 +108,7 @@ class Connections:
                 invitations=self._invitations,
                 patience=patience,
             ),
-            resources=Arm(service(cloud.resource_manager, cloud.arm_scope, own)),
+            resources=Arm(arm),
             functions=AzureFunctions(
                 credential=own,
                 network=self._network,
@@ -108,6 +116,7 @@ class Connections:
                 patience=patience,
                 allowed_hosts=self._allowed_hosts,
             ),
+            subscriptions=AzureSubscriptions(arm, service(cloud.resource_manager, cloud.arm_scope, ordering)),
         )
 
     def rights(

@@ -250,7 +250,9 @@ def risk(step: Step, scope: str) -> tuple[str, str, bool] | None:
         case "give-owner":
             return "gives-highest-rights", f"Makes {step.principal} Owner of {scope} directly", True
         case "cancel":
-            text = f'Cancels the subscription "{step.before}": everything in it stops, and Azure deletes it for good later'
+            text = (
+                f'Cancels the subscription "{step.before}": everything in it stops, and Azure deletes it for good later'
+            )
             return "cancels-subscription", text, True
         case _:
             return None
