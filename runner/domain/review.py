@@ -169,7 +169,7 @@ def build(
         bundle=bundle,
         facts=facts,
         steps=tuple(steps),
-        risks=(*_risks_of_steps(steps, facts), *risks_of(plan, adopts, access, function, contents, context, configuration)),
+        risks=(*risks_of_steps(steps, facts), *risks_of(plan, adopts, access, function, contents, context, configuration)),
         sentences=tuple(
             Sentence(sign=wording.sign(change), text=wording.sentence(change, context), address=change.address)
             for change in shown
@@ -219,7 +219,8 @@ def called(facts: Facts) -> str:
     return f'{which} "{facts.subscription_name}"' if facts.subscription_name else which
 
 
-def _risks_of_steps(steps: Sequence[Step], facts: Facts) -> Iterator[Risk]:
+def risks_of_steps(steps: Sequence[Step], facts: Facts) -> Iterator[Risk]:
+    """What to look at in the steps about the subscription itself."""
     for step in steps:
         if found := subscription.risk(step, called(facts)):
             code, text, destructive = found

@@ -39,14 +39,13 @@ class SqlHoldings:
             return _holding(tx.execute(query).one_or_none())
 
     def reserve(self, tenant: str, candidates: Sequence[str], *, run: str, now: datetime) -> Holding | None:
-        wanted = [candidate.lower() for candidate in candidates]
-        held = self.of(tenant)
-        if held is not None and held.subscription in wanted:  # what is reserved for it already goes first
-            wanted = [held.subscription, *(one for one in wanted if one != held.subscription)]
-        for subscription in wanted:
-            holder = self.holder(subscription)
-            if holder is not None and holder.tenant != tenant:
-                continue
+        with self._database.reading() as tx:
+            rows = tx.execute(select(holdings.c.subscription, holdings.c.tenant)).all()
+        holders = {row.subscription: row.tenant for row in rows}
+        free = [one for one in map(str.lower, candidates) if holders.get(one, tenant) == tenant]
+        for subscription in sorted(
+            free, key=lambda one: one not in holders
+        ):  # what is reserved for it already goes first
             try:
                 with self._database.writing() as tx:
                     return self._reserve(tx, tenant, subscription, run, now)

@@ -204,7 +204,9 @@ def test_a_slow_creation_ends_at_once_when_it_is_canceled_and_the_next_run_goes_
 
 
 @pytest.mark.parametrize("state", ["Enabled", "Disabled"])
-def test_an_enabled_subscription_of_the_name_is_in_the_way_and_a_disabled_one_is_not(state: str, estate: Estate) -> None:
+def test_an_enabled_subscription_of_the_name_is_in_the_way_and_a_disabled_one_is_not(
+    state: str, estate: Estate
+) -> None:
     enrolled(estate)
     with estate.sandbox.world.lock:
         other = estate.sandbox.world.estate.subscriptions["4f1c2d30-0000-4000-8000-000000000001"]
@@ -398,7 +400,7 @@ def test_a_tenant_that_leaves_has_its_subscription_cancelled_last_where_the_zone
     (first,) = named(estate)
     estate.edit("LandingZone", lambda zone: zone["spec"].update(automateDeletionReplication=True))
     planned = estate.lzr("destroy", TENANT, "--in", "documents", "--json", code=6).run
-    assert [one["code"] for one in planned["review"]["risks"]][0] == "cancels-subscription"
+    assert planned["review"]["risks"][0]["code"] == "cancels-subscription"
     assert in_the_tree(estate, first["id"])["state"] == "Enabled"
     estate.lzr("approve", planned["id"])
     estate.lzr("apply", planned["id"])
