@@ -595,8 +595,11 @@ class Holdings(Protocol):
     def accepted(self, tenant: str, *, now: datetime) -> Holding:
         """Note that the ownership was accepted."""
 
+    def cancelled(self, tenant: str, *, now: datetime) -> None:
+        """The tenant has left and its subscription was cancelled: another one may be made or taken for it, and never that one."""
+
     def give_up(self, tenant: str) -> None:
-        """The tenant has left: nothing is held for it any more."""
+        """The tenant has left, and its subscription is there: nothing is held for it any more."""
 
 
 class Bundles(Protocol):

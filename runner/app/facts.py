@@ -38,7 +38,9 @@ def look_around(
             code="unknown-subscription",
             detail=f"Subscription {wanted} of {placed.tenant.name} does not exist, "
             "or the runner's identity may not see it.",
-            hint="Check spec.platformTenantId, and the role assignments of the service principal.",
+            hint="Check spec.platformTenantId, and the role assignments of the service principal."
+            if source.how == "existing"
+            else "If it is gone for good, name another one in spec.platformTenantId; else look at the service principal's rights.",
         )
     if leaving is None:
         _locations_exist(placed, resources)

@@ -47,7 +47,7 @@ def find(run: Run, snapshot: Snapshot, azure: Azure, ports: Ports) -> Sourced:
     if held is not None and held.subscription is not None and held.stage is Stage.HELD:
         return _held(placed, held, azure, ports)
     if run.behavior is Behavior.DESTROY:
-        return _of_the_leaving(placed, held, azure)
+        return _of_the_leaving(placed, held, azure, ports)
     if provisioning is None:
         raise _no_subscription(placed, "its platform has no provisioning")
     if provisioning.pre_provisioned is not None:
@@ -92,8 +92,21 @@ def _there(placed: Placed, found: str, how: str, azure: Azure) -> Sourced:
     return Sourced(with_subscription(placed, found), source)
 
 
-def _of_the_leaving(placed: Placed, held: Holding | None, azure: Azure) -> Sourced:
-    if held is None or held.subscription is None or held.stage is Stage.RESERVED:
+def _of_the_leaving(placed: Placed, held: Holding | None, azure: Azure, ports: Ports) -> Sourced:
+    """Also of one whose subscription was ordered and never seen: else it would be nobody's when it comes."""
+    if held is not None and held.stage is Stage.ORDERED and (order := azure.subscriptions.ordered(held.alias)):
+        if order.subscription is None and order.state == "Accepted":
+            raise Refused(
+                "The subscription is being created",
+                code="subscription-not-there-yet",
+                detail=f"It was ordered for {placed.tenant.name} as {held.alias}, and is not there yet.",
+                hint="Run it again in some minutes.",
+            )
+        if order.subscription is not None:
+            held = ports.holdings.made(
+                placed.tenant.name, order.subscription, alias=held.alias, offered=False, now=ports.now()
+            )
+    if held is None or held.subscription is None or held.stage not in (Stage.HELD, Stage.OFFERED):
         raise _no_subscription(placed, "none was made or taken for it, so there is nothing to leave")
     return _there(placed, held.subscription, held.how, azure)
 
@@ -130,16 +143,17 @@ def _ordered(placed: Placed, provisioning: Provisioning, held: Holding | None, a
     """Ordered before, under one of the tenant's aliases, or to be ordered under the first that is free."""
     tenant, agreement = placed.tenant.name, provisioning.customer_agreement
     crossing = agreement is not None and agreement.crosses_tenants
-    for number in range(1, subscription.MOST_ALIASES + 1):
-        alias = subscription.alias_of(placed, number)
+    for alias in subscription.aliases_of(placed, held):
         order = azure.subscriptions.ordered(alias)
         if order is None or order.state != "Succeeded" or order.subscription is None:
-            return _to_order(placed, alias, new=order is None and held is None, held=held, azure=azure, ports=ports)
+            return _to_order(
+                placed, alias, new=order is None and not _is_ordered(held), held=held, azure=azure, ports=ports
+            )
         seen = azure.resources.subscription(order.subscription)
         if seen is not None and seen.state in GONE:
             continue  # cancelled since: another one may be ordered
         warnings: tuple[Warn, ...] = ()
-        if held is None:
+        if not _is_ordered(held):
             text = f"The subscription {order.subscription} was made for the tenant before (alias {alias}), and is its own again."
             warnings = (Warn(code="subscription-made-before", text=text),)
         made = ports.holdings.made(tenant, order.subscription, alias=alias, offered=crossing, now=ports.now())
@@ -153,6 +167,10 @@ def _ordered(placed: Placed, provisioning: Provisioning, held: Holding | None, a
         detail=f"{subscription.MOST_ALIASES} subscriptions were made for {tenant}, and all of them are disabled.",
         hint=f"Delete aliases that are not needed any more: az account alias delete --name {subscription.alias_of(placed)}",
     )
+
+
+def _is_ordered(held: Holding | None) -> bool:
+    return held is not None and held.stage is Stage.ORDERED
 
 
 def _to_order(placed: Placed, alias: str, *, new: bool, held: Holding | None, azure: Azure, ports: Ports) -> Sourced:

@@ -82,8 +82,11 @@ def _act(
                 _drop_own_owner(step, azure, journal)
             case "cancel":
                 seen = azure.resources.subscription(step.subscription)
-                if seen is not None and seen.state not in GONE:
+                if seen is not None and not _is_cancelled(seen.state, made.facts.subscription_state):
                     subscriptions.cancel(step.subscription)
+                held = ports.holdings.of(placed.tenant.name)
+                if held is not None and held.subscription == step.subscription:
+                    ports.holdings.cancelled(placed.tenant.name, now=ports.now())
         journal.log("info", sentence(step, made.scope))
     return None
 
@@ -106,11 +109,11 @@ def _create(step: Step, placed: Placed, azure: Azure, ports: Ports, journal: Run
     """Id of the subscription under the step's alias: found, waited for, or ordered where nothing says that it ever was."""
     tenant = placed.tenant.name
     held = ports.holdings.of(tenant)
-    if held is None or held.subscription is None:
+    if held is None or held.subscription is None or held.stage is Stage.CANCELLED:
         order = azure.subscriptions.ordered(step.alias)
         if order is None or order.state == "Failed":
             order = _send(step, order, held, placed, azure, ports, journal, stop)
-        elif held is None:
+        elif held is None or held.stage is Stage.CANCELLED:
             ports.holdings.order(tenant, step.alias, now=ports.now())
         if order.state != "Succeeded":
             order = azure.subscriptions.settled(step.alias) or order
@@ -205,6 +208,11 @@ def _claim(step: Step, placed: Placed, made: Review, azure: Azure, ports: Ports)
             hint="Plan the tenant again.",
         )
     ports.holdings.claim(placed.tenant.name, step.subscription, run=made.run, now=ports.now())
+
+
+def _is_cancelled(now: str, before: str) -> bool:
+    """A cancelled subscription is warned for a while before it is disabled; one that was warned in the review was not cancelled by that."""
+    return now in GONE or (now == "Warned" and before != "Warned")
 
 
 def _drop_own_owner(step: Step, azure: Azure, journal: RunJournal) -> None:

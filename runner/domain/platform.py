@@ -256,6 +256,13 @@ class PlatformSpec(Value):
                 field="subscriptionNamePattern",
                 hint='subscriptionNamePattern: "#{workspaceIdentifier}.#{projectIdentifier}"',
             )
+        pool = self.provisioning.pre_provisioned
+        if pool and self.subscription_name_pattern.startswith(pool.unused_subscription_name_prefix):
+            raise wrong(
+                "subscriptionNamePattern begins as the names of free subscriptions do: what is taken would look free.",
+                field="subscriptionNamePattern",
+                hint="Begin one of them otherwise.",
+            )
         own = self.service_principal.object_id
         if self.provisioning.orders and own is None:
             raise wrong(

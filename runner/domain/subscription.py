@@ -37,11 +37,12 @@ class Stage(StrEnum):
     ORDERED = "ordered"  # an order was sent, or is about to be; its subscription is not known
     OFFERED = "offered"  # made, and its ownership is to be accepted
     HELD = "held"  # the tenant's
+    CANCELLED = "cancelled"  # was the tenant's, who has left; kept so that it is not taken for its own again
 
 
 class Holding(Frozen):
     """A subscription that the runner makes or took for a tenant. `at` is when it came to this stage, `run` who reserves it; `failed` is
-    when the creation answered with an error last, and `failure` with which."""
+    when the creation answered with an error last, and `failure` with which. `alias` is empty where the subscription was claimed."""
 
     tenant: str
     how: Literal["created", "claimed"]
@@ -92,6 +93,18 @@ def alias_of(placed: Placed, number: int = 1) -> str:
     readable = re.sub(r"[^A-Za-z0-9._-]", "-", placed.tenant.name)[:_LONGEST_READABLE]
     suffix = f"-{number}" if number > 1 else ""
     return f"lzr-{readable}-{sha256(whole.encode()).hexdigest()[:16]}{suffix}"
+
+
+def aliases_of(placed: Placed, held: Holding | None) -> tuple[str, ...]:
+    """The tenant's aliases in order, from the one that is ordered on; and only those after the one of its last subscription where that was
+    cancelled when it left.
+
+    Azure may tell for days that a cancelled subscription is only warned, so its state is not enough to go by.
+    """
+    aliases = tuple(alias_of(placed, number) for number in range(1, MOST_ALIASES + 1))
+    if held is None or held.alias not in aliases:
+        return aliases
+    return aliases[aliases.index(held.alias) + (held.stage is Stage.CANCELLED) :]
 
 
 def placeholder(placed: Placed) -> str:

@@ -71,9 +71,16 @@ class SqlHoldings:
                 made = Holding(tenant=tenant, how="created", stage=Stage.ORDERED, alias=alias, at=now)
                 tx.execute(insert(holdings).values(**made.model_dump()))
                 return made
-            if held.stage is not Stage.ORDERED:
+            if held.stage not in (Stage.ORDERED, Stage.CANCELLED):
                 raise _held_already(tenant, held)
-            return _keep(tx, held, alias=alias, at=now, failed=None, failure="")
+            fresh: dict[str, Any] = {
+                "how": "created",
+                "stage": Stage.ORDERED,
+                "subscription": None,
+                "failed": None,
+                "failure": "",
+            }
+            return _keep(tx, held, alias=alias, at=now, **fresh)
 
     def failed(self, tenant: str, why: str, *, now: datetime) -> Holding:
         with self._database.writing() as tx:
@@ -89,11 +96,18 @@ class SqlHoldings:
                     made = Holding.model_validate({**values, "alias": alias, "at": now})
                     tx.execute(insert(holdings).values(**made.model_dump()))
                     return made
-                if held.subscription == wanted:
+                if held.subscription == wanted and held.stage is not Stage.CANCELLED:
                     return held
-                if held.stage is not Stage.ORDERED:
+                if held.stage not in (Stage.ORDERED, Stage.CANCELLED):
                     raise _held_already(tenant, held)
-                return _keep(tx, held, subscription=wanted, alias=alias, stage=stage, at=now, failed=None, failure="")
+                changed: dict[str, Any] = {
+                    "how": "created",
+                    "subscription": wanted,
+                    "stage": stage,
+                    "failed": None,
+                    "failure": "",
+                }
+                return _keep(tx, held, alias=alias, at=now, **changed)
         except IntegrityError:
             other = self.holder(wanted)
             raise Refused(
@@ -109,6 +123,12 @@ class SqlHoldings:
             if held is not None and held.stage is Stage.HELD:
                 return held
             return _keep(tx, self._expected(tx, tenant, Stage.OFFERED), stage=Stage.HELD, at=now)
+
+    def cancelled(self, tenant: str, *, now: datetime) -> None:
+        with self._database.writing() as tx:
+            held = self._held(tx, tenant)
+            if held is not None:
+                _keep(tx, held, stage=Stage.CANCELLED, at=now, run="")
 
     def give_up(self, tenant: str) -> None:
         with self._database.writing() as tx:
@@ -129,9 +149,9 @@ class SqlHoldings:
             made = Holding.model_validate({"tenant": tenant, "how": "claimed", **values})
             tx.execute(insert(holdings).values(**made.model_dump()))
             return made
-        if held.stage is not Stage.RESERVED:
+        if held.stage not in (Stage.RESERVED, Stage.CANCELLED):
             raise _held_already(tenant, held)
-        return _keep(tx, held, **values)
+        return _keep(tx, held, how="claimed", alias="", **values)
 
     def _held(self, tx: Connection, tenant: str) -> Holding | None:
         """What is held, after the tenant's row: nobody else changes it until the transaction ends."""

@@ -9,6 +9,7 @@ import pytest
 from runner.domain.run import Status
 from runner.domain.subscription import Stage
 from tests.estate import TENANT, Estate, eventually
+from tests.faults.dying import Moment
 
 OWN = "7d3f0c52-bbbb-4a6e-9c55-2a4b6f1d0001"
 EMERGENCY = "7d3f0c52-bbbb-4a6e-9c55-2a4b6f1d0002"  # the hooks' principal: some principal that is not the runner
@@ -132,6 +133,30 @@ def test_killed_between_the_creation_and_its_record_it_goes_on_with_the_one_subs
     assert again.run["status"] == "applied"
     assert len(named(estate)) == len(estate.calls("PUT", ALIASES)) == 1
     assert [one.status for one in estate.runs()] == [Status.APPLIED, Status.APPLIED]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        Moment("step-succeeded", "create the subscription"),
+        Moment("status", "pending"),
+        Moment("status", "applied"),
+        Moment("status", "planning"),
+        Moment("step-started", "make an owner"),
+        Moment("step-succeeded", "give up the own Owner"),
+    ],
+    ids=str,
+)
+def test_wherever_it_is_killed_one_subscription_is_made_and_finished(moment: Moment, estate: Estate) -> None:
+    enrolled(estate)
+    run = approved(estate)
+    estate.ended(estate.start(moment.as_argument(), "apply", run, module="tests.faults.dying"), code=-9)
+    ended = estate.lzr("apply", run, "--json").run
+    assert (ended["status"], ended["failure"]) == ("applied", None)
+    (made,) = named(estate)
+    assert len(estate.calls("PUT", ALIASES)) == 1
+    assert EMERGENCY in owners(estate, made["id"])
+    assert OWN not in owners(estate, made["id"])
 
 
 def test_an_answer_that_was_lost_is_looked_for_and_not_asked_again(estate: Estate) -> None:
@@ -297,7 +322,8 @@ def test_within_one_tenant_nothing_is_accepted(estate: Estate) -> None:
         "destinationEntraId": WORKLOADS,
     }
     enrolled(estate, customerAgreement=agreement)
-    assert estate.lzr("apply", approved(estate), "--json").run["status"] == "applied"
+    estate.decided_by("never")
+    assert estate.lzr("reconcile", "documents", "--json").run["status"] == "applied"
     assert not estate.calls("POST", "acceptOwnership")
     assert len(named(estate)) == 1
 
@@ -407,11 +433,16 @@ def test_a_tenant_that_leaves_has_its_subscription_cancelled_last_where_the_zone
     assert in_the_tree(estate, first["id"])["state"] == "Disabled"
     calls = [f"{call.method} {call.path}" for call in estate.calls(service="arm") if call.method in ("DELETE", "POST")]
     assert "/cancel" in calls[-1]
-    assert holding(estate) is None
+    assert holding(estate).stage is Stage.CANCELLED
+    assert (
+        estate.lzr("destroy", TENANT, "--in", "documents", "--json", code=2).run["failure"]["code"] == "no-subscription"
+    )
 
+    with estate.sandbox.world.lock:  # as Azure tells of one that was cancelled a short while ago
+        estate.sandbox.world.estate.subscriptions[first["id"]].state = "Warned"
     estate.lzr("apply", approved(estate))  # the tenant comes back: a new subscription, under the next alias
     (second,) = [one for one in named(estate) if one["state"] == "Enabled"]
-    assert second["id"] != first["id"]
+    assert second["id"] == holding(estate).subscription != first["id"]
 
 
 def test_without_that_it_is_left_and_is_the_tenants_again_when_it_comes_back(estate: Estate) -> None:

@@ -141,6 +141,21 @@ def test_what_was_found_without_a_memory_of_an_order_is_noted_and_given_up_in_th
     assert store.holdings.made(OTHER, POOL[0], alias="lzr-other", offered=False, now=NOW).tenant == OTHER
 
 
+def test_what_was_cancelled_is_never_the_tenants_again_but_another_one_may_be(store: Store) -> None:
+    store.holdings.made(ONE, POOL[0], alias="lzr-one", offered=False, now=NOW)
+    store.holdings.cancelled(ONE, now=LATER)
+    gone = store.holdings.of(ONE)
+    assert gone is not None
+    assert (gone.stage, gone.subscription, gone.alias) == (Stage.CANCELLED, POOL[0], "lzr-one")
+    assert reserved(store, planning(store, "r1", OTHER), OTHER, POOL[:1]) is None
+    ordered = store.holdings.order(ONE, "lzr-one-2", now=LATER)
+    assert (ordered.stage, ordered.subscription, ordered.alias) == (Stage.ORDERED, None, "lzr-one-2")
+    store.holdings.made(ONE, POOL[1], alias="lzr-one-2", offered=False, now=LATER)
+    store.holdings.cancelled(ONE, now=LATER)
+    assert reserved(store, planning(store, "r2", ONE), ONE, POOL[2:]) == POOL[2]
+    store.holdings.cancelled("acme.shop.unknown", now=LATER)
+
+
 def test_of_many_at_the_same_moment_each_gets_another_one_and_the_rest_none(store: Store) -> None:
     runs = [(planning(store, f"r{number}", f"tenant-{number}"), f"tenant-{number}") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:

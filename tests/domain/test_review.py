@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from runner.domain import review, wording
 from runner.domain.access import AccessPlan, Addition, Invitation, Removal
 from runner.domain.configuration import Configuration, compose
-from runner.domain.facts import Facts
-from runner.domain.facts import Source
+from runner.domain.facts import Facts, Source
 from runner.domain.invocation import Invocation, invocation
 from runner.domain.landing_zone import ApprovalRules
 from runner.domain.plan import SENSITIVE, UNKNOWN, Action, Plan, ResourceChange

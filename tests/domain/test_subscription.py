@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ from runner.domain.platform import PlatformSpec
 from runner.domain.subscription import (
     AFTERWARDS,
     MOST_ALIASES,
+    Holding,
+    Stage,
     alias_of,
+    aliases_of,
     name_of,
     placeholder,
     sentence,
@@ -120,6 +124,19 @@ def test_an_alias_is_what_azure_takes_and_another_one_for_each_tenant(name: str,
     assert alias_of(which.model_copy(update={"tenant": longer}), number) != alias
 
 
+def test_after_a_cancelled_subscription_the_next_alias_is_used() -> None:
+    which = on(EA)
+    aliases = aliases_of(which, None)
+    assert aliases == tuple(alias_of(which, number) for number in range(1, MOST_ALIASES + 1))
+    held = Holding(
+        tenant="x", how="created", stage=Stage.ORDERED, alias=aliases[1], at=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    assert aliases_of(which, held) == aliases[1:]
+    assert aliases_of(which, held.model_copy(update={"stage": Stage.CANCELLED})) == aliases[2:]
+    claimed = held.model_copy(update={"stage": Stage.CANCELLED, "how": "claimed", "alias": ""})
+    assert aliases_of(which, claimed) == aliases
+
+
 def test_a_placeholder_is_the_tenants_own_and_no_real_id() -> None:
     assert placeholder(placed()) == placeholder(on(EA))
     assert uuid.UUID(placeholder(placed())).version == 5
@@ -220,6 +237,7 @@ def spec(**more: Any) -> dict[str, Any]:
         (EA, {"subscriptionNamePattern": None}, "subscriptionNamePattern is needed"),
         (EA, {"servicePrincipal": {"auth": {"type": "azureCli"}}}, "objectId is needed"),
         ({**EA, "subscriptionOwnerObjectIds": [OWN]}, {}, "own identity"),
+        (POOL, {"subscriptionNamePattern": "unused-#{projectIdentifier}"}, "would look free"),
     ],
 )
 def test_provisioning_that_cannot_work_is_refused(
