@@ -169,7 +169,10 @@ def build(
         bundle=bundle,
         facts=facts,
         steps=tuple(steps),
-        risks=(*risks_of_steps(steps, facts), *risks_of(plan, adopts, access, function, contents, context, configuration)),
+        risks=(
+            *risks_of_steps(steps, facts),
+            *risks_of(plan, adopts, access, function, contents, context, configuration),
+        ),
         sentences=tuple(
             Sentence(sign=wording.sign(change), text=wording.sentence(change, context), address=change.address)
             for change in shown
