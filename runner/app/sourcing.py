@@ -55,6 +55,14 @@ def find(run: Run, snapshot: Snapshot, azure: Azure, ports: Ports) -> Sourced:
     return _ordered(placed, provisioning, held, azure, ports)
 
 
+def as_held(placed: Placed, ports: Ports) -> Placed:
+    """The tenant on the subscription that is held for it, where its document names none; as it is where none is."""
+    if placed.tenant.spec.platform_tenant_id is not None:
+        return placed
+    held = ports.holdings.of(placed.tenant.name)
+    return placed if held is None or held.subscription is None else with_subscription(placed, held.subscription)
+
+
 def refuse_taken_name(name: str, azure: Azure) -> None:
     """Refused where an enabled subscription has the name already: it may be the one that was ordered, and a second one costs money.
     One that is disabled does not count."""
