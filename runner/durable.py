@@ -189,12 +189,12 @@ class Durable:
                 run.id, dead=run.executor, executor=self.ports.executor, now=self.ports.now()
             ):
                 continue
+            self.taken.add(run.id)  # before: what continues it may be there at once
             if run.status is Status.APPROVED:
                 self.apply(run)
             else:
                 self._resume("apply" if run.status is Status.APPLYING else "plan", run)
             taken.append(run)
-            self.taken.add(run.id)
         return tuple(taken)
 
     def stop_of(self, run_id: str) -> threading.Event:

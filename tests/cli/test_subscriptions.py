@@ -141,8 +141,6 @@ def test_killed_between_the_creation_and_its_record_it_goes_on_with_the_one_subs
         Moment("step-succeeded", "create the subscription"),
         Moment("status", "pending"),
         Moment("status", "applied"),
-        Moment("status", "planning"),
-        Moment("step-started", "make an owner"),
         Moment("step-succeeded", "give up the own Owner"),
     ],
     ids=str,
