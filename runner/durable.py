@@ -33,7 +33,7 @@ from runner.app import recovery
 from runner.app.applying import apply_run
 from runner.app.journal import failure_of
 from runner.app.planning import plan_run
-from runner.app.walk import Interrupted, Ports, begin, end_badly
+from runner.app.walk import Interrupted, Ports, Prepared, begin, end_badly
 from runner.domain.run import Failure, Run, Status
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed, RunnerError
 from runner.imports import put_off
@@ -189,12 +189,12 @@ class Durable:
                 run.id, dead=run.executor, executor=self.ports.executor, now=self.ports.now()
             ):
                 continue
+            self.taken.add(run.id)  # before: what continues it may be there at once
             if run.status is Status.APPROVED:
                 self.apply(run)
             else:
                 self._resume("apply" if run.status is Status.APPLYING else "plan", run)
             taken.append(run)
-            self.taken.add(run.id)
         return tuple(taken)
 
     def stop_of(self, run_id: str) -> threading.Event:
@@ -383,6 +383,8 @@ def _apply_workflow(run_id: str) -> str:
             return apply_run(run_id, durable.ports, stop, _once).status
         except Interrupted:
             return _settle(run_id, durable, stop)
+        except Prepared:
+            return _continue(durable.ports.runs.get(run_id), durable, end=recovery.end_prepared)
     except Exception as error:  # noqa: BLE001 - as above
         return _end(run_id, error, durable)
     finally:
@@ -397,17 +399,23 @@ def _end_planning(run_id: str, durable: Durable, stop: threading.Event) -> None:
 
 
 def _settle(run_id: str, durable: Durable, stop: threading.Event) -> str:
-    """Bring an interrupted apply to rest and have it continued; the run that continues it is there before this one ends."""
+    """Bring an interrupted apply to rest and have it continued."""
     run = durable.ports.runs.get(run_id)
     if run.options.get(_STOPPED):  # its engine was interrupted then, and interrupted twice it abandons its state
         recovery.settle(run, durable.ports, durable.stop_anew(run_id))
         raise Canceled(detail="It had been stopped; the engine is at rest and its state is taken in.")
     recovery.settle(run, durable.ports, stop)
+    return _continue(run, durable, end=recovery.end_interrupted)
+
+
+def _continue(run: Run, durable: Durable, *, end: Callable[[Run, Ports], Run]) -> str:
+    """Have the run continued by another one, which is there before this one ends."""
     fresh_id: str = _once("continuation", lambda: new_id())
     fresh = recovery.continuation(run, run_id=fresh_id, ports=durable.ports)
-    ended = recovery.end_interrupted(run, durable.ports)
+    ended = end(run, durable.ports)
     if fresh.executor == durable.ports.executor:
-        durable.taken.add(fresh.id)
+        if run.id in durable.taken:
+            durable.taken.add(fresh.id)
         durable.plan(fresh)
     return ended.status
 

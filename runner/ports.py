@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from runner.domain.access import Found, Invitation, Member
 from runner.domain.azure_actions import Granted
@@ -21,6 +21,7 @@ from runner.domain.platform import AzurePlatform
 from runner.domain.review import BundleFacts
 from runner.domain.run import EngineProcess, Failure, Run, Status
 from runner.domain.state import StateBackend
+from runner.domain.subscription import Holding, Step
 from runner.domain.tenant import Person
 
 # --- Azure -----------------------------------------------------------------------------------------------------------
@@ -178,12 +179,60 @@ class Rights(Protocol):
 
 
 @dataclass(frozen=True)
+class Order:
+    """An order of a subscription as Azure knows it by its alias. The id may be known before it has succeeded."""
+
+    state: Literal["Accepted", "Succeeded", "Failed"]
+    subscription: str | None = None
+
+
+class Subscriptions(Protocol):
+    """Subscriptions themselves: ordering, accepting, naming, cancelling them, and who is Owner. Every call may raise RemoteFailed.
+
+    Orders are made and looked at by the identity that may order, all else is done by the platform's own.
+    """
+
+    def enabled(self) -> tuple[SubscriptionFacts, ...]:
+        """All enabled subscriptions that may be seen, without what is above them."""
+
+    def ordered(self, alias: str) -> Order | None:
+        """The order with this alias; None when nobody made one."""
+
+    def order(self, step: Step) -> Order:
+        """Order what the step says. An order with its alias that is there already is answered as it is, and never made twice."""
+
+    def settled(self, alias: str) -> Order | None:
+        """The order once it has succeeded or failed; as it is (None: not found yet) when that takes longer than one can wait."""
+
+    def accept(self, step: Step) -> bool:
+        """Accept the ownership that the step names and wait for it; False when that takes longer than one can wait."""
+
+    def appears(self, subscription_id: str) -> bool:
+        """Wait until the subscription is there and enabled; False when that takes longer than one can wait."""
+
+    def rename(self, subscription_id: str, name: str) -> None: ...
+
+    def cancel(self, subscription_id: str) -> None:
+        """Cancel it, whatever is in it."""
+
+    def owners(self, subscription_id: str) -> tuple[str, ...]:
+        """Object ids of the principals that are Owner right at the subscription, without a condition."""
+
+    def give_owner(self, subscription_id: str, principal_id: str) -> None:
+        """Make the principal Owner right at the subscription; fine when it is."""
+
+    def drop_owner(self, subscription_id: str, principal_id: str) -> None:
+        """Make the principal no Owner right at the subscription any more; fine when it is none."""
+
+
+@dataclass(frozen=True)
 class Azure:
     """One platform's Azure, connected with the platform's own identities."""
 
     directory: Directory
     resources: ResourceManager
     functions: Functions
+    subscriptions: Subscriptions
 
 
 # --- Terraform -------------------------------------------------------------------------------------------------------
@@ -515,6 +564,42 @@ class Invitations(Protocol):
 
     def give_up(self, claim: Claim, *, refused: bool = False) -> None:
         """Somebody else may claim it: inherited, or where the invitation was certainly refused as if nobody had."""
+
+
+class Holdings(Protocol):
+    """Subscriptions that the runner makes or takes for tenants: one for a tenant, and none for two. What is only reserved is free again
+    as soon as the run that reserved it has ended otherwise than by claiming it."""
+
+    def of(self, tenant: str) -> Holding | None:
+        """What is held for the tenant."""
+
+    def holder(self, subscription: str) -> Holding | None:
+        """For whom the subscription is held."""
+
+    def reserve(self, tenant: str, candidates: Sequence[str], *, run: str, now: datetime) -> Holding | None:
+        """Reserve the first of these subscriptions that is held for nobody; the one that is reserved for the tenant already is kept
+        where it is among them. None when all are held for others; Refused when the run has ended."""
+
+    def claim(self, tenant: str, subscription: str, *, run: str, now: datetime) -> Holding:
+        """Make what this run reserved the tenant's; fine when it is. Refused when it is not reserved any more."""
+
+    def order(self, tenant: str, alias: str, *, now: datetime) -> Holding:
+        """Note that a subscription is about to be ordered: before it is, so that nobody orders a second one unseen."""
+
+    def failed(self, tenant: str, why: str, *, now: datetime) -> Holding:
+        """Note that the order was answered with an error."""
+
+    def made(self, tenant: str, subscription: str, *, alias: str, offered: bool, now: datetime) -> Holding:
+        """Note which subscription was made; `offered` when its ownership is to be accepted. Refused when it is held for another."""
+
+    def accepted(self, tenant: str, *, now: datetime) -> Holding:
+        """Note that the ownership was accepted."""
+
+    def cancelled(self, tenant: str, *, now: datetime) -> None:
+        """The tenant has left and its subscription was cancelled: another one may be made or taken for it, and never that one."""
+
+    def give_up(self, tenant: str) -> None:
+        """The tenant has left, and its subscription is there: nothing is held for it any more."""
 
 
 class Bundles(Protocol):

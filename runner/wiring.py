@@ -60,6 +60,7 @@ class Runner:
             runs=self.store.runs,
             deletions=self.store.deletions,
             bundles=self.store.bundles,
+            holdings=self.store.holdings,
             infrastructure=self.lazily,
             azure=self.connect,
             reread=reread,

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from runner.app import deleting
+from runner.app import deleting, steps
 from runner.app.contents import contents_of
 from runner.app.journal import RunJournal
 from runner.app.walk import (
     Interrupted,
     Ports,
+    Prepared,
     begin,
     end_badly,
     imports_of,
@@ -27,7 +28,7 @@ from runner.app.walk import (
     snapshot_of,
 )
 from runner.domain.access import AccessPlan, Addition, Invitation
-from runner.domain.configuration import Configuration, Placed, Snapshot, compose
+from runner.domain.configuration import Configuration, Placed, Snapshot, compose, with_subscription
 from runner.domain.review import Review, StaleTags
 from runner.domain.run import Behavior, Run, Status
 from runner.errors import Refused, RemoteFailed
@@ -37,18 +38,23 @@ Once = Callable[[str, Callable[[], Any]], Any]
 
 
 def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> Run:
-    """Apply an approved run, or go on with one whose process died. Raises Interrupted when that takes a fresh plan."""
+    """Apply an approved run, or go on with one whose process died. Raises Interrupted when that takes a fresh plan, and Prepared when
+    the subscription was made for which the rest was only a preview."""
     run = begin(run_id, Status.APPLYING, ports)
     if run.status is not Status.APPLYING or run.executor != ports.executor:
         return run
     journal = ports.journal(run_id)
     try:
         snapshot = snapshot_of(run, ports)
-        placed = snapshot.placed
         made = review_of(run, ports)
+        placed = with_subscription(snapshot.placed, made.subscription)
         configuration = compose(placed, made.facts, leaving=leaving_of(run), imports=imports_of(run))
         with ports.azure(placed.platform, stop) as azure:
             once("check", lambda: _check_nothing_moved(run, snapshot, configuration, made, azure, ports, journal))
+            steps.before_terraform(placed, made, azure, ports, journal, stop, once)
+            if made.facts.source.to_come:
+                raise_if_stopped(stop)
+                raise Prepared
             if run.behavior is Behavior.DESTROY:
                 _change_access(run, made.access, configuration, {}, azure, ports, journal, stop, once)
             if made.stale_tags is not None:  # before others are set: together they may be more than Azure takes
@@ -60,10 +66,13 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
                 made_groups = outputs.get("group_ids") or {}
                 _change_access(run, made.access, configuration, made_groups, azure, ports, journal, stop, once)
                 once("function", lambda: _call_function(made, azure, journal))
+            steps.after_terraform(placed, made, azure, ports, journal, stop, once)
         for name, value in sorted(outputs.items()):
             journal.output(name, value)
+        if run.behavior is Behavior.DESTROY and not made.steps:
+            ports.holdings.give_up(run.tenant)
         return _finish(run, made, ports)
-    except Interrupted:
+    except (Interrupted, Prepared):
         raise
     except BaseException as error:  # noqa: BLE001 - the end of a run: one of the two places where errors end
         return end_badly(run, error, ports)
@@ -109,7 +118,7 @@ def _check_nothing_moved(
             deleting.begin_leaving(run, snapshot, by=approvals[-1].by, ports=ports)
         if made.adopts:
             ports.runs.keep_adopted(run.tenant, made.adopts)
-        if made.function is not None:
+        if made.function is not None and not made.facts.source.to_come:
             ports.runs.keep_approved_invocation(run.tenant, made.function.invocation.model_dump(mode="json"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
+from runner.app.sourcing import to_come
 from runner.domain import tagging
 from runner.domain.access import Warn
 from runner.domain.configuration import (
@@ -15,26 +16,31 @@ from runner.domain.configuration import (
     resource_groups_of,
     subscription_id,
 )
-from runner.domain.facts import Facts
+from runner.domain.facts import Facts, Source
 from runner.errors import InputError
 from runner.ports import Azure, ManagementGroupFacts, ResourceManager
 
+EXISTING = Source()
 LIST_LOCATIONS = 'az account list-locations --query "[*].name" --out tsv | sort'
 
 
-def look_around(placed: Placed, leaving: Leaving | None, azure: Azure, tags: Mapping[str, str]) -> Facts:
+def look_around(
+    placed: Placed, leaving: Leaving | None, azure: Azure, tags: Mapping[str, str], source: Source = EXISTING
+) -> Facts:
     """The facts a configuration is composed from; `tags` are those that its scope has now. InputError where the documents name
     something that is not there."""
     resources = azure.resources
     wanted = subscription_id(placed)
-    subscription = resources.subscription(wanted)
+    subscription = to_come(placed, wanted) if source.to_come else resources.subscription(wanted)
     if subscription is None:
         raise InputError(
             "No such subscription",
             code="unknown-subscription",
             detail=f"Subscription {wanted} of {placed.tenant.name} does not exist, "
             "or the runner's identity may not see it.",
-            hint="Check spec.platformTenantId, and the role assignments of the service principal.",
+            hint="Check spec.platformTenantId, and the role assignments of the service principal."
+            if source.how == "existing"
+            else "If it is gone for good, name another one in spec.platformTenantId; else look at the service principal's rights.",
         )
     if leaving is None:
         _locations_exist(placed, resources)
@@ -44,6 +50,7 @@ def look_around(placed: Placed, leaving: Leaving | None, azure: Azure, tags: Map
         subscription_state=subscription.state,
         above=subscription.above,
         tag_spellings=tagging.spellings(mapped, tags),
+        source=source,
     )
 
 

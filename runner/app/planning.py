@@ -6,12 +6,12 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from runner.app import adoption, deleting
+from runner.app import adoption, deleting, sourcing
 from runner.app.contents import contents_of
 from runner.app.facts import look_around, overlapping, the_group, warnings_of
 from runner.app.journal import RunJournal
 from runner.app.walk import Ports, begin, end_badly, imports_of, leaving_of, raise_if_stopped, review_of, snapshot_of
-from runner.domain import access, review, tagging
+from runner.domain import access, review, subscription, tagging
 from runner.domain.access import AccessPlan, Group, Member, Removal, Wanted, Warn
 from runner.domain.configuration import Configuration, Placed, Snapshot, compose, tag_scope, unmapped_roles, wanted
 from runner.domain.facts import Facts
@@ -42,23 +42,25 @@ def plan_run(run_id: str, ports: Ports, stop: threading.Event) -> Run:
 def _review(
     run: Run, snapshot: Snapshot, azure: Azure, ports: Ports, journal: RunJournal, stop: threading.Event
 ) -> Review:
-    placed = snapshot.placed
     with journal.step("look around"):
-        tags = azure.resources.tags(tag_scope(placed)) if run.behavior is Behavior.APPLY else {}
+        sourced = sourcing.find(run, snapshot, azure, ports)
+        placed, source = sourced.placed, sourced.source
+        looked_at = run.behavior is Behavior.APPLY and not source.to_come
+        tags = azure.resources.tags(tag_scope(placed)) if looked_at else {}
         adopted = ports.runs.adopted(run.tenant)
         names = _names_of(placed, adopted, azure.directory)
         adopted = {
             name: one for name, one in adopted.items() if one in names
         }  # a deleted one: a group of our own is made
         suspended = run.behavior is Behavior.APPLY and deleting.suspends_access(placed, ports)
-        facts = look_around(placed, leaving_of(run), azure, tags).model_copy(
+        facts = look_around(placed, leaving_of(run), azure, tags, source).model_copy(
             update={"adopted_groups": adopted, "access_suspended": suspended}
         )
         group = the_group(placed, leaving_of(run), azure.resources)
     with journal.step("look people up") as note:
         found = azure.directory.look_up(() if suspended else placed.tenant.spec.users)
         note(f"{len(found)} people")
-    facts, configuration, planned = _plan_infrastructure(run, snapshot, facts, names, azure, ports, journal, stop)
+    facts, configuration, planned = _plan_infrastructure(run, placed, facts, names, azure, ports, journal, stop)
     with journal.step("compare access"):
         aim = with_known_groups(wanted(placed, configuration.groups), planned)
         if suspended:
@@ -74,6 +76,8 @@ def _review(
             *configuration.warnings,
             *unmapped_roles(placed),
             *changes.warnings,
+            *sourced.warnings,
+            *subscription.warnings_of(placed, facts),
             *warnings_of(facts),
             *overlapping(snapshot, group, azure.resources),
             *_taken_over(placed, configuration, facts, planned.plan, tags),
@@ -91,6 +95,9 @@ def _review(
             bundle=planned.bundle,
             plan=planned.plan,
             facts=facts,
+            steps=subscription.steps_of(
+                placed, facts, configuration.inputs["subscription_id"], leaving=run.behavior is Behavior.DESTROY
+            ),
             stale_tags=stale_tags,
             adopts={name: one for name, one in facts.adopted_groups.items() if name not in adopted},
             access=changes,
@@ -108,7 +115,7 @@ def _review(
 
 def _plan_infrastructure(
     run: Run,
-    snapshot: Snapshot,
+    placed: Placed,
     facts: Facts,
     names: Mapping[str, str],
     azure: Azure,
@@ -118,7 +125,7 @@ def _plan_infrastructure(
 ) -> tuple[Facts, Configuration, Planned]:
     """Plan; where something that would be created exists already, plan again with it taken in, until nothing more is found: what one thing
     is called may be known only once another one is taken in."""
-    placed, leaving, imports = snapshot.placed, leaving_of(run), imports_of(run)
+    leaving, imports = leaving_of(run), imports_of(run)
     while True:
         configuration = compose(placed, facts, leaving=leaving, imports=imports)
         configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, names))
@@ -259,7 +266,9 @@ def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
     if made.nothing_to_decide:
         by = "policy:as-approved-before"
     elif continued := run.options.get("continues"):
-        reasons = review.strays(review_of(ports.runs.get(continued), ports), made)
+        approved = review_of(ports.runs.get(continued), ports)
+        compared = review.differs if approved.facts.source.to_come else review.strays
+        reasons = compared(approved, made)
         standing = ports.runs.approvals(continued)
         if not standing or standing[-1].expires <= now:
             reasons.append("the approval has expired")

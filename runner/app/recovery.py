@@ -42,7 +42,8 @@ def settle(run: Run, ports: Ports, stop: threading.Event) -> None:
 
 
 def continuation(run: Run, *, run_id: str, ports: Ports) -> Run:
-    """The pending run that finishes an interrupted one, from the same documents; made once, however often this is asked for."""
+    """The pending run that finishes an interrupted one, or one that made the subscription first, from the same documents; made once,
+    however often this is asked for."""
     for known in ports.runs.find(tenant=run.tenant, statuses=(Status.PENDING,)):
         if known.options.get("continues") == run.id:
             return known
@@ -80,6 +81,13 @@ def end_interrupted(run: Run, ports: Ports) -> Run:
     ports.bundles.discard(run.id)
     ports.infrastructure.discard(run)
     return ports.runs.move(run.id, Status.INTERRUPTED, now=ports.now(), executor=ports.executor)
+
+
+def end_prepared(run: Run, ports: Ports) -> Run:
+    """End a run that made the subscription, and whose continuation is there."""
+    ports.bundles.discard(run.id)
+    ports.infrastructure.discard(run)
+    return ports.runs.move(run.id, Status.APPLIED, now=ports.now(), executor=ports.executor)
 
 
 def sweep(ports: Ports) -> None:

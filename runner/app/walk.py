@@ -16,7 +16,7 @@ from runner.domain.platform import AzurePlatform
 from runner.domain.review import Review
 from runner.domain.run import Behavior, Failure, Run, Status
 from runner.errors import Canceled, Refused, RunnerError
-from runner.ports import Azure, Bundles, Deletions, Infrastructure, Runs
+from runner.ports import Azure, Bundles, Deletions, Holdings, Infrastructure, Runs
 
 log = logging.getLogger("lzr")
 
@@ -28,6 +28,7 @@ class Ports:
     runs: Runs
     deletions: Deletions
     bundles: Bundles
+    holdings: Holdings
     infrastructure: Infrastructure
     azure: Callable[[AzurePlatform, threading.Event], AbstractContextManager[Azure]]
     reread: Callable[[Run, Snapshot], str | None]
@@ -43,6 +44,10 @@ class Interrupted(RunnerError):
     """An apply of this run began and its end is not known."""
 
     family = "interrupted"
+
+
+class Prepared(Exception):
+    """The subscription is there; the rest, which was shown as a preview, is planned against it by the run that continues this one."""
 
 
 def begin(run_id: str, status: Status, ports: Ports) -> Run:

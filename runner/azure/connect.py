@@ -22,6 +22,7 @@ from runner.azure.graph import Graph
 from runner.azure.http import Client, Patience
 from runner.azure.network import Network
 from runner.azure.rights import AzureRights
+from runner.azure.subscriptions import AzureSubscriptions
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import AzurePlatform, Cloud
 from runner.ports import Azure, Invitations
@@ -92,6 +93,13 @@ class Connections:
             )
             for home in spec.home_tenants
         ]
+        agreement = spec.provisioning.customer_agreement if spec.provisioning else None
+        ordering = (
+            self._signed_in(agreement.source_service_principal, agreement.source_entra_tenant, cloud)
+            if agreement is not None
+            else own
+        )
+        arm = service(cloud.resource_manager, cloud.arm_scope, own)
         workload = HomeTenant(name=spec.entra_tenant, graph=graph(own), is_workload=True)
         authority = Client(self._http, base=cloud.authority, scope="", credential=None, patience=patience)
         return Azure(
@@ -104,7 +112,7 @@ class Connections:
                 tenant_id=lambda: self._tenant_ids.id_of(spec.entra_tenant, authority),
                 patience=patience,
             ),
-            resources=Arm(service(cloud.resource_manager, cloud.arm_scope, own)),
+            resources=Arm(arm),
             functions=AzureFunctions(
                 credential=own,
                 network=self._network,
@@ -112,6 +120,7 @@ class Connections:
                 patience=patience,
                 allowed_hosts=self._allowed_hosts,
             ),
+            subscriptions=AzureSubscriptions(arm, service(cloud.resource_manager, cloud.arm_scope, ordering)),
         )
 
     def rights(

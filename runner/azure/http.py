@@ -130,6 +130,12 @@ class Client:
         """POST. `harmless` says that doing it twice is as good as once."""
         return self._send("POST", self.base + addressed(path, query), body=body, harmless=harmless, also=also)
 
+    def put(
+        self, path: str, query: Mapping[str, str] | None = None, *, body: Json, also: Collection[int] = ()
+    ) -> Reply:
+        """PUT, once: who repeats it looks first what became of it."""
+        return self._send("PUT", self.base + addressed(path, query), body=body, harmless=False, also=also)
+
     def patch(self, path: str, query: Mapping[str, str] | None = None, *, body: Json, harmless: bool) -> Reply:
         """PATCH. `harmless` says that doing it twice is as good as once."""
         return self._send("PATCH", self.base + addressed(path, query), body=body, harmless=harmless)

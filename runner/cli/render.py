@@ -35,7 +35,8 @@ def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
       lzr render payments.checkout-dev --in my-landing-zones --out rendered
     """
     from runner import documents, wiring
-    from runner.domain.configuration import Leaving, compose
+    from runner.domain.configuration import Leaving, compose, with_subscription
+    from runner.domain.subscription import placeholder
     from runner.terraform import workspace
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -48,10 +49,18 @@ def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
         raise InputError(
             "No such tenant", code="unknown-tenant", detail=f"{tenant!r} in {path}.", hint=f"Known are: {known}"
         )
-    configuration = compose(read.placed(tenant), leaving=Leaving() if leaving else None)
+    placed = read.placed(tenant)
+    to_come = placed.platform.spec.type == "azure" and placed.tenant.spec.platform_tenant_id is None
+    if to_come:
+        placed = with_subscription(placed, placeholder(placed))
+    configuration = compose(placed, leaving=Leaving() if leaving else None)
     files = workspace.render(configuration, wiring.sources())
     workspace.write(files, out)
     click.echo(f"Wrote {out} (configuration {workspace.digest(files)[:12]}).")
+    if to_come:
+        click.echo(
+            f"{configuration.inputs['subscription_id']} stands for the subscription that the runner makes or takes."
+        )
     for line in _by_hand(configuration, out):
         click.echo(line)
     return 0

@@ -96,10 +96,12 @@ def _from_azure(runner: Runner, found: Known) -> dict[str, Any]:
 
     from runner.app import deleting
     from runner.app.inventory import as_it_leaves, items_of, leftovers_of
+    from runner.app.sourcing import as_held
     from runner.domain.configuration import subscription_id
     from runner.domain.deletion import Standing
 
-    placed, ports = found.snapshot.placed, runner.ports
+    ports = runner.ports
+    placed = as_held(found.snapshot.placed, ports)
     wanted = subscription_id(placed)
     deletion = ports.deletions.of(placed.tenant.name)
     leaves = deletion is not None and deletion.standing in (Standing.APPROVED, Standing.GONE)
@@ -264,18 +266,13 @@ def unmanaged(paths: tuple[Path, ...], as_json: bool) -> int:
 
 
 def _named(runner: Runner, read: Any) -> frozenset[str]:
-    """Ids of the subscriptions that documents name; of a tenant whose document leaves its subscription to the runner, the one that its
-    newest review was about."""
+    """Ids of the subscriptions that documents name; of a tenant whose document leaves its subscription to the runner, the one that is
+    held for it."""
+    from runner.app.sourcing import as_held
     from runner.domain.configuration import subscription_id
 
     named = {platform.spec.subscription_id or "" for platform in read.platforms.values()}
-    for name in read.tenants:
-        subscription = subscription_id(read.placed(name))
-        if not subscription:
-            newest = runner.ports.runs.find(tenant=name, limit=1)
-            review = runner.ports.runs.review(newest[0].id) if newest else None
-            subscription = str(review["subscription"]) if review else ""
-        named.add(subscription)
+    named |= {subscription_id(as_held(read.placed(name), runner.ports)) for name in read.tenants}
     return frozenset(one.lower() for one in named)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from runner.domain import wording
+from runner.domain import subscription, wording
 from runner.domain.access import Addition, Invitation
 from runner.domain.plan import Action, AttributeChange, ResourceChange
 from runner.domain.review import Review
@@ -66,6 +66,7 @@ def review(made: Review, run: Run, *, everything: bool = False, function: bool =
             yield _line("?", f"{change.address}{' is gone' if change.action is Action.DELETE else ''}")
             yield from (f"       {_attribute(attribute)}" for attribute in change.attributes[:5])
         yield ""
+    yield from _subscription(made)
     yield from _infrastructure(made, everything=everything)
     yield from _people(made, everything=everything)
     yield from _function(made, run, whole=function or everything)
@@ -79,17 +80,31 @@ def review(made: Review, run: Run, *, everything: bool = False, function: bool =
 def heading(made: Review) -> Iterator[str]:
     """Which tenant, where, planned with what."""
     name = f' "{plain(made.facts.subscription_name)}"' if made.facts.subscription_name else ""
+    which = "the new subscription" if made.facts.source.to_come else f"subscription {_id(made.subscription)}"
     leaving = click.style("   leaves", fg="red", bold=True) if made.behavior is Behavior.DESTROY else ""
     yield (
         click.style(plain(made.tenant), bold=True)
         + leaving
-        + f"   landing zone {plain(made.landing_zone)}   subscription {_id(made.subscription)}{name}"
+        + f"   landing zone {plain(made.landing_zone)}   {which}{name}"
     )
     providers = ", ".join(
         f"{source.rsplit('/', 1)[-1]} {number}" for source, number in sorted(made.bundle.providers.items())
     )
     stand_ins = " (the sandbox's stand-ins)" if made.bundle.stand_ins else ""
     yield click.style(f"{made.bundle.engine} {made.bundle.engine_version}   {providers}{stand_ins}", dim=True)
+
+
+def _subscription(made: Review) -> Iterator[str]:
+    """What is done about the subscription itself, and whether the rest is a preview."""
+    if not made.steps:
+        return
+    yield _title("Subscription", f"{len(made.steps)} step{'' if len(made.steps) == 1 else 's'}")
+    for step in made.steps:
+        yield _line(subscription.sign(step), subscription.sentence(step, made.scope))
+    if made.facts.source.to_come:
+        yield "     What follows is a preview. When the subscription is there it is planned again, and runs on without asking"
+        yield "     only where that plan is this one with the subscription's id filled in."
+    yield ""
 
 
 def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:

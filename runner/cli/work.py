@@ -183,7 +183,8 @@ def _apply(runner: Runner, durable: Durable, meant: Run, *, as_json: bool) -> in
             hint=hints.get(run.status, f"lzr run {run.id}"),
         )
     durable.apply(run)
-    return report(runner, _follow(runner, [run], through=progress.APPLYING, quiet=as_json), as_json=as_json)
+    applied = _follow(runner, [run], through=progress.APPLYING, quiet=as_json)
+    return report(runner, _follow_on(runner, applied, quiet=as_json), as_json=as_json)
 
 
 @contextmanager
@@ -281,6 +282,7 @@ def _asked_for(paths: Sequence[Path], around: Sequence[Path], only: Sequence[str
                 digest=read.digest(name),
                 files=tuple(str(Path(file).absolute()) for file in read.files(name)),
                 neighbours=read.neighbours(name),
+                others=read.others(name),
             )
             for name in progress.counted(tuple(placed), "started")
         ),
@@ -366,8 +368,9 @@ def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_j
                     applying.append(approved)
     except click.Abort:  # everything that was not decided waits on
         codes.append(Canceled.exit_code)
-    for one in _follow(runner, applying, through=progress.APPLYING, quiet=as_json):
-        done[one.id] = one
+    applied = _follow(runner, applying, through=progress.APPLYING, quiet=as_json)
+    for one, heir in zip(applied, _follow_on(runner, applied, quiet=as_json), strict=True):
+        done[one.id] = heir
     stand = [done.get(one.id) or runner.ports.runs.get(one.id) for one in started]
     return worst((*codes, report(runner, stand, as_json=as_json, shown=[one.id for one in asked])))
 
@@ -453,6 +456,18 @@ def _leaving_at_once(durable: Durable) -> Iterator[None]:
         if not durable.stopping:  # else the next signal ends the process
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _follow_on(runner: Runner, applied: list[Run], *, quiet: bool) -> list[Run]:
+    """In place of each run that another one continues, that one where it comes to rest: a subscription was made first."""
+    from runner.app import recovery
+    from runner.cli import progress
+
+    heirs = [recovery.heir_of(one, runner.ports) for one in applied]
+    at_work = progress.PLANNING | progress.APPLYING
+    followed = [heir for one, heir in zip(applied, heirs, strict=True) if heir.id != one.id]
+    rested = {one.id: one for one in _follow(runner, followed, through=at_work, quiet=quiet)} if followed else {}
+    return [rested.get(heir.id, heir) for heir in heirs]
 
 
 def _follow(

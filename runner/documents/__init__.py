@@ -71,6 +71,17 @@ class Documents:
             and zone.spec.azure_management_group_id
         }
 
+    def others(self, tenant: str) -> tuple[str, ...]:
+        """Subscriptions that other tenants name, where the tenant's is to be taken from a pool; none otherwise."""
+        placed = self.placed(tenant)
+        provisioning = placed.platform.spec.provisioning
+        pooled = provisioning is not None and provisioning.pre_provisioned is not None
+        if not pooled or placed.tenant.spec.platform_tenant_id is not None:
+            return ()
+        named = (one.spec.platform_tenant_id for name, one in self.tenants.items() if name != tenant)
+        shared = (one.spec.subscription_id for one in self.platforms.values())
+        return tuple(sorted({one for one in (*named, *shared) if one is not None}))
+
     def source(self, kind: str, name: str) -> str:
         """`file:line` where the document of this kind and name begins."""
         return self.places[kind, name][1]

@@ -22,9 +22,13 @@ _ANY_PATTERN = "#{platformGroupAlias}"  # tells roles apart as well as any patte
 def platform_rules(loaded: Loaded, platform: AzurePlatform, findings: Findings) -> None:
     """What is wrong with a platform by itself."""
     spec = platform.spec
-    strangers = {
+    strangers: dict[str, dict[str, object]] = {
         "azure": {"subscriptionId": spec.subscription_id, "resourceGroupNamePattern": spec.resource_group_name_pattern},
-        "azurerg": {"subscriptionNamePattern": spec.subscription_name_pattern},
+        "azurerg": {
+            "subscriptionNamePattern": spec.subscription_name_pattern,
+            "provisioning": spec.provisioning,
+            "updateSubscriptionName": spec.update_subscription_name or None,
+        },
     }
     for alias in (alias for alias, given in strangers[spec.type].items() if given is not None):
         other = "azurerg" if spec.type == "azure" else "azure"
@@ -162,6 +166,7 @@ def zone_on_platform(loaded: Loaded, zone: LandingZone, platform: AzurePlatform,
         "azurerg": {
             "azureManagementGroupId": spec.azure_management_group_id,
             "resourceGroups": spec.resource_groups or None,
+            "automateDeletionReplication": spec.automate_deletion_replication or None,
         },
     }
     for alias in (alias for alias, given in strangers[type_].items() if given is not None):

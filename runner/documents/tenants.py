@@ -65,6 +65,7 @@ def tenant_rules(places: Sequence[Place], findings: Findings) -> None:
             if text is not None:
                 _own(text, name, place, taken, findings)
         _tags(place, findings)
+        _existing_groups(place, findings)
         if place.whole:
             _warnings(place, findings)
 
@@ -82,7 +83,12 @@ def _subscription(place: Place, taken: Taken, findings: Findings) -> None:
             )
             findings.wrong(place.tenant, path, message, "Remove platformTenantId.")
     elif own is None:
-        message = "platformTenantId is missing: the id of the subscription that becomes this tenant."
+        if platform.spec.provisioning is not None or not place.platform.checked.whole:
+            return
+        message = (
+            f"platformTenantId is missing: the subscription that becomes this tenant. {shown(platform.name)} has no provisioning, so none "
+            "is made or taken."
+        )
         findings.wrong(place.tenant, path, message, LIST_SUBSCRIPTIONS, missing=True)
     elif (first := taken.subscriptions.setdefault(own, place)) is not place:
         message = f"The subscription {own} belongs to the tenant {_other(first)} already."
@@ -98,6 +104,18 @@ def _beside_resource_groups(place: Place, of_groups: Mapping[str | None, Place],
         )
         message += f", such as the tenant {_other(other)}: people of this tenant get rights on them."
         findings.warn(place.tenant, ("spec", "platformTenantId"), message, "Give the tenant a subscription of its own.")
+
+
+def _existing_groups(place: Place, findings: Findings) -> None:
+    """A group that always is Owner must not be Owner by a role mapping as well: Terraform would make, and one day delete, the same
+    role assignment."""
+    provisioning = place.placed.platform.spec.provisioning
+    always = provisioning.subscription_owner_object_ids if provisioning else ()
+    for index, group in enumerate(place.placed.tenant.spec.existing_groups):
+        if group.object_id in always:
+            path: Path = ("spec", "existingGroups", index, "objectId")
+            message = f"The group {group.object_id} is one of the platform's subscriptionOwnerObjectIds: it is Owner already, always."
+            findings.wrong(place.tenant, path, message, "Use another group for the project role.")
 
 
 def _names(place: Place) -> Iterator[Name]:

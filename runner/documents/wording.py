@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from runner.documents.problems import nearest, shown
-from runner.domain import document, landing_zone, platform, state, tenant
+from runner.domain import document, landing_zone, platform, provisioning, state, tenant
 from runner.domain.wording import ROLE_NAMES
 
 
@@ -156,6 +156,20 @@ def _block_key(value: str, _: str) -> Words:
     )
 
 
+def _enrollment(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not the id of an enrollment account.",
+        "As /providers/Microsoft.Billing/billingAccounts/1234567/enrollmentAccounts/654321.",
+    )
+
+
+def _invoice_section(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not the id of an invoice section.",
+        "As /providers/Microsoft.Billing/billingAccounts/…/billingProfiles/…/invoiceSections/…: az billing invoice section list shows it.",
+    )
+
+
 def _directory(value: str, _: str) -> Words:
     if value.startswith("/"):
         return Words(f"{shown(value)} has a control character in it.", "Remove it from the path.")
@@ -176,6 +190,8 @@ _WORDS: dict[str, Callable[[str, str], Words]] = {
     landing_zone.LOCATION: _location,
     landing_zone.APPLICATION: _application,
     landing_zone.BLOCK_KEY: _block_key,
+    provisioning.ENROLLMENT_ACCOUNT: _enrollment,
+    provisioning.INVOICE_SECTION: _invoice_section,
     state.DIRECTORY: _directory,
     tenant.EMAIL: _email,
 }

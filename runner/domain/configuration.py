@@ -30,13 +30,15 @@ class Placed(Frozen):
 class Snapshot(Frozen):
     """What the documents said when a run was started (there are no secrets in them), their digest, and the files they were in.
 
-    `neighbours` are the management groups of the other landing zones in the same Entra tenant, by the zone's name.
+    `neighbours` are the management groups of the other landing zones in the same Entra tenant, by the zone's name. `others` are the
+    subscriptions that other tenants' documents name, where one is to be taken from a pool: they are not free, whatever they are called.
     """
 
     placed: Placed
     digest: str
     files: tuple[str, ...]
     neighbours: dict[str, str] = {}
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,14 @@ def subscription_id(placed: Placed) -> str:
     own = placed.tenant.spec.platform_tenant_id
     parent = placed.platform.spec.subscription_id
     return (own if placed.platform.spec.type == "azure" else parent) or ""
+
+
+def with_subscription(placed: Placed, subscription: str) -> Placed:
+    """The tenant as if its document named this subscription; a resource group's tenant as it is."""
+    if placed.platform.spec.type != "azure" or placed.tenant.spec.platform_tenant_id == subscription:
+        return placed
+    spec = placed.tenant.spec.model_copy(update={"platform_tenant_id": subscription})
+    return placed.model_copy(update={"tenant": placed.tenant.model_copy(update={"spec": spec})})
 
 
 def management_group_for(placed: Placed, leaving: Leaving | None) -> str | None:

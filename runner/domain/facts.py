@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from runner.domain.access import Frozen
+
+
+class Source(Frozen):
+    """Where a tenant's subscription comes from, and how far it has come.
+
+    `existing` ones are named by the tenant's document. `stage` says what is still to be done before it is the tenant's: to order and
+    create it, to accept its ownership, to claim it from the pool. `owners` are the principals that are Owner of it directly and
+    without a condition, looked up where the platform has provisioning.
+    """
+
+    how: Literal["existing", "created", "claimed"] = "existing"
+    stage: Literal["there", "to-create", "to-accept", "to-claim"] = "there"
+    alias: str = ""
+    owners: tuple[str, ...] = ()
+
+    @property
+    def to_come(self) -> bool:
+        """Whether nobody can look into the subscription yet, so that what is planned for it is a preview."""
+        return self.stage in ("to-create", "to-accept")
 
 
 class Facts(Frozen):
@@ -20,6 +41,7 @@ class Facts(Frozen):
     tag_spellings: dict[str, str] = {}
     adopted_groups: dict[str, str] = {}
     access_suspended: bool = False
+    source: Source = Source()
 
     @property
     def management_group(self) -> str | None:

@@ -154,6 +154,8 @@ class LandingZoneSpec(Value):
     """Platform type azure: resource groups that every subscription gets."""
     azure_function: AzureFunction | None = None
     """A function that is called after each successful run."""
+    automate_deletion_replication: bool = False
+    """Platform type azure: cancel the subscription as the last step of a tenant that leaves; without it the subscription is left."""
     approval: ApprovalRules = ApprovalRules()
     """Who decides that a reviewed plan is applied."""
     automate_deletion_approval: bool = False

@@ -24,6 +24,7 @@ class Where(StrEnum):
     ORIGIN = "ARM, management group that a subscription leaves"
     SUBSCRIPTION = "ARM, each subscription"
     ENROLLMENT = "billing, the enrollment account"
+    INVOICE_SECTION = "billing, the invoice section"
     IDENTITY = "ARM, the user-assigned identity"
     FUNCTION = "the function's application"
 
@@ -43,6 +44,7 @@ class When(StrEnum):
     RENAMING = "where subscriptions are claimed or renamed"
     CANCELLING = "where subscriptions are cancelled"
     ENROLLMENT = "where subscriptions are made under an Enterprise Agreement"
+    AGREEMENT = "where subscriptions are made under a Customer Agreement, by `sourceServicePrincipal`"
     IDENTITY = "blueprints with a user-assigned identity"
 
 
@@ -178,6 +180,13 @@ NEEDS: tuple[Need, ...] = (
         id="a0bcee42-bf30-4d1b-926a-48d21664ef71",
     ),
     Need(
+        "Azure subscription creator",
+        Where.INVOICE_SECTION,
+        "making subscriptions",
+        When.AGREEMENT,
+        "https://learn.microsoft.com/azure/cost-management-billing/manage/understand-mca-roles",
+    ),
+    Need(
         "Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action",
         Where.IDENTITY,
         "assigning blueprints with it",
@@ -201,7 +210,16 @@ def conditions(platform: AzurePlatform, zones: Iterable[LandingZone]) -> frozens
         found.add(When.PLACING)
     else:
         found |= {When.RESOURCE_GROUPS, When.LEAVING}
+    provisioning = spec.provisioning
+    if spec.update_subscription_name or (provisioning is not None and provisioning.pre_provisioned is not None):
+        found.add(When.RENAMING)
+    if provisioning is not None and provisioning.enterprise_enrollment is not None:
+        found.add(When.ENROLLMENT)
+    if provisioning is not None and provisioning.customer_agreement is not None:
+        found.add(When.AGREEMENT)
     for zone in zones:
+        if zone.spec.automate_deletion_replication:
+            found.add(When.CANCELLING)
         if zone.spec.resource_groups:
             found |= {When.RESOURCE_GROUPS, When.LEAVING}
         if zone.spec.azure_function is not None:

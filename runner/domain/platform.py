@@ -22,6 +22,7 @@ from runner.domain.document import (
     check_once,
     wrong,
 )
+from runner.domain.provisioning import Provisioning
 from runner.domain.state import ManagedBackend, StateBackend
 
 LookUpStrategy = Literal[
@@ -163,6 +164,11 @@ class PlatformSpec(Value):
     """Type azurerg: the subscription that holds all resource groups."""
     subscription_name_pattern: NamePattern | None = None
     """Type azure: name of subscriptions that the runner makes or claims; one that exists keeps its name, with or without it."""
+    update_subscription_name: bool = False
+    """Type azure: rename subscriptions that the runner made or claimed when their name by the pattern is another one; without it they
+    are named once."""
+    provisioning: Provisioning | None = None
+    """Type azure: where the subscriptions of tenants without platformTenantId come from; without it each tenant names its own."""
     resource_group_name_pattern: NamePattern | None = None
     """Type azurerg: name of a tenant's resource group."""
     group_name_pattern: NamePattern = "#{workspaceIdentifier}.#{projectIdentifier}-#{platformGroupAlias}"
@@ -237,6 +243,38 @@ class PlatformSpec(Value):
                 "resourceGroupNamePattern is needed with type azurerg: it names each tenant's resource group.",
                 field="resourceGroupNamePattern",
                 hint='resourceGroupNamePattern: "#{workspaceIdentifier}-#{projectIdentifier}"',
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_provisioning_needs(self) -> Self:
+        if self.provisioning is None:
+            return self
+        if self.subscription_name_pattern is None:
+            raise wrong(
+                "subscriptionNamePattern is needed with provisioning: it names each tenant's subscription.",
+                field="subscriptionNamePattern",
+                hint='subscriptionNamePattern: "#{workspaceIdentifier}.#{projectIdentifier}"',
+            )
+        pool = self.provisioning.pre_provisioned
+        if pool and self.subscription_name_pattern.startswith(pool.unused_subscription_name_prefix):
+            raise wrong(
+                "subscriptionNamePattern begins as the names of free subscriptions do: what is taken would look free.",
+                field="subscriptionNamePattern",
+                hint="Begin one of them otherwise.",
+            )
+        own = self.service_principal.object_id
+        if self.provisioning.orders and own is None:
+            raise wrong(
+                "objectId is needed where subscriptions are ordered: the runner becomes Owner of a new one, and gives that up.",
+                field="servicePrincipal.objectId",
+                hint="It is the object id of the enterprise application: az ad sp show --id CLIENT_ID --query id",
+            )
+        if own in self.provisioning.subscription_owner_object_ids:
+            raise wrong(
+                "The runner's own identity is among subscriptionOwnerObjectIds, and it gives up its Owner on new subscriptions.",
+                field="provisioning.subscriptionOwnerObjectIds",
+                hint="Name a group or person of the platform team instead.",
             )
         return self
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
-from runner.domain import wording
+from runner.domain import subscription, wording
 from runner.domain.access import AccessPlan, Addition, Frozen, Warn
 from runner.domain.configuration import Configuration, Placed
 from runner.domain.facts import Facts
@@ -21,6 +22,7 @@ from runner.domain.invocation import Invocation
 from runner.domain.landing_zone import ApprovalRules
 from runner.domain.plan import SENSITIVE, UNKNOWN, Action, Plan, ResourceChange
 from runner.domain.run import Behavior
+from runner.domain.subscription import Step
 
 
 class BundleFacts(Frozen):
@@ -90,6 +92,7 @@ class Review(Frozen):
     documents: str
     bundle: BundleFacts
     facts: Facts
+    steps: tuple[Step, ...] = ()
     risks: tuple[Risk, ...]
     sentences: tuple[Sentence, ...]
     changes: tuple[ResourceChange, ...]
@@ -108,8 +111,14 @@ class Review(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
+    def scope(self) -> str:
+        """What the subscription is called in sentences about it."""
+        return called(self.facts)
+
+    @property
     def nothing_changes(self) -> bool:
-        return not self.changes and self.access.empty and self.stale_tags is None and not self.adopts
+        moves = self.changes or self.steps or self.stale_tags is not None or self.adopts
+        return not moves and self.access.empty
 
     @property
     def nothing_to_decide(self) -> bool:
@@ -131,6 +140,7 @@ def build(
     bundle: BundleFacts,
     plan: Plan,
     facts: Facts,
+    steps: Sequence[Step] = (),
     stale_tags: StaleTags | None = None,
     adopts: Mapping[str, str] = MappingProxyType({}),
     access: AccessPlan,
@@ -158,7 +168,11 @@ def build(
         documents=documents,
         bundle=bundle,
         facts=facts,
-        risks=tuple(risks_of(plan, adopts, access, function, contents, context, configuration)),
+        steps=tuple(steps),
+        risks=(
+            *risks_of_steps(steps, facts),
+            *risks_of(plan, adopts, access, function, contents, context, configuration),
+        ),
         sentences=tuple(
             Sentence(sign=wording.sign(change), text=wording.sentence(change, context), address=change.address)
             for change in shown
@@ -194,12 +208,26 @@ def context_of(configuration: Configuration, facts: Facts) -> wording.Context:
     if configuration.kind == "resource-group" and "tenant" in configuration.inputs.get("resource_groups", {}):
         scope = f"the resource group {configuration.inputs['resource_groups']['tenant']['name']}"
     else:
-        scope = f'the subscription "{facts.subscription_name}"' if facts.subscription_name else "the subscription"
+        scope = called(facts)
     return wording.Context(
         scope=scope,
         group_names={group.alias: group.name for group in configuration.groups},
         management_group_now=facts.management_group,
     )
+
+
+def called(facts: Facts) -> str:
+    """What the subscription is called; one that is to come says so."""
+    which = "the new subscription" if facts.source.to_come else "the subscription"
+    return f'{which} "{facts.subscription_name}"' if facts.subscription_name else which
+
+
+def risks_of_steps(steps: Sequence[Step], facts: Facts) -> Iterator[Risk]:
+    """What to look at in the steps about the subscription itself."""
+    for step in steps:
+        if found := subscription.risk(step, called(facts)):
+            code, text, destructive = found
+            yield Risk(code=code, text=text, destructive=destructive)
 
 
 def risks_of(
@@ -316,6 +344,11 @@ def strays(approved: Review, fresh: Review) -> list[str]:
             reasons.append(f"{change.address}: {change.action} was not approved")
         elif not _covers(old.after, change.after):
             reasons.append(f"{change.address} has other values than those approved")
+    reasons += [
+        f"another step about the subscription: {subscription.sentence(step, fresh.scope)}"
+        for step in fresh.steps
+        if step not in approved.steps
+    ]
     additions = {(a.alias, a.person): a for a in approved.access.additions}
     reasons += [
         f"{a.person} would be added to {a.group_name}"
@@ -341,6 +374,46 @@ def strays(approved: Review, fresh: Review) -> list[str]:
     if fresh.documents != approved.documents:
         reasons.append("the documents changed")
     return reasons
+
+
+def differs(preview: Review, fresh: Review) -> list[str]:
+    """Why a fresh review is not the approved preview with the id of the new subscription filled in; empty when it is."""
+    filled = _filled_in(preview, fresh.subscription)
+    planned = {change.address for change in fresh.changes}
+    missing = [change.address for change in filled.changes if change.address not in planned]
+    return strays(filled, fresh) + [f"{address} was approved and is not planned any more" for address in missing]
+
+
+def _filled_in(preview: Review, real: str) -> Review:
+    """The preview as it reads with the real id in place of the one that stood for it, also where that went into a name."""
+    text = json.dumps(preview.model_dump(mode="json"), ensure_ascii=False)
+    filled = Review.model_validate_json(text.replace(preview.subscription, real))
+    changes = zip(preview.changes, filled.changes, strict=True)
+    return filled.model_copy(update={"changes": tuple(_named_anew(before, after) for before, after in changes)})
+
+
+def _named_anew(before: ResourceChange, after: ResourceChange) -> ResourceChange:
+    """With the name that `modules/role-assignments` makes from scope, principal and role, where it was known at all."""
+    old, new = assignment_name(before.after), assignment_name(after.after)
+    if old is None or new is None or before.after.get("name") != old:
+        return after
+    return after.model_copy(update={"after": {**after.after, "name": new}})
+
+
+def assignment_name(planned: Any) -> str | None:
+    """The name of a planned role assignment; None of anything else, and where principal or role are not known."""
+    properties = _properties(planned)
+    scope, principal = (planned or {}).get("parent_id"), properties.get("principalId")
+    role = str(properties.get("roleDefinitionId") or "").rpartition("/")[2]
+    if not scope or not principal or not role or UNKNOWN in (scope, principal, role):
+        return None
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{scope}|{principal}|{role}".lower()))
+
+
+def _properties(planned: Any) -> Mapping[str, Any]:
+    body = planned.get("body") if isinstance(planned, dict) else None
+    found = body.get("properties") if isinstance(body, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _is_the_approved(fresh: Addition, approved: Addition | None) -> bool:

@@ -111,7 +111,8 @@ class TenantSpec(Value):
     tenant_platform_number: Number | None = None
     """Running number of the tenant on its platform."""
     platform_tenant_id: Uuid | None = None
-    """Platform type azure: id of the tenant's subscription."""
+    """Platform type azure: id of the tenant's subscription, where it exists. Without it the subscription is made or taken as the
+    platform's provisioning says."""
     workspace_tags: Tags = {}
     """Tags of the workspace; the payment method's and the project's go before them."""
     project_tags: Tags = {}

@@ -23,6 +23,7 @@ from runner.store.bundles import SqlBundles
 from runner.store.database import Database, postgres_engine, sqlite_engine, sqlite_engine_for_workflows
 from runner.store.deletions import SqlDeletions
 from runner.store.filelocks import locked
+from runner.store.holdings import SqlHoldings
 from runner.store.invitations import SqlInvitations
 from runner.store.liveness import FileLiveness, PostgresLiveness
 from runner.store.runs import SqlRuns
@@ -44,6 +45,7 @@ class Store:
     deletions: SqlDeletions
     states: SqlStates
     bundles: SqlBundles
+    holdings: SqlHoldings
     liveness: FileLiveness | PostgresLiveness
     keyring: Keyring
     database: Database
@@ -86,6 +88,7 @@ def open_store(where: str | Path, keyring: Keyring, *, keep_versions: int = 50) 
             deletions=SqlDeletions(database),
             states=SqlStates(database, keep=keep_versions),
             bundles=SqlBundles(database),
+            holdings=SqlHoldings(database),
             liveness=liveness,
             keyring=keyring,
             database=database,

@@ -6,6 +6,7 @@ Rules that this adapter adds to the statuses' own, because only one transaction 
 - A run that executes moves under its own executor only, until that one is dead: live work is never taken over.
 - Applying needs a standing approval of the run's digest that has not expired. Whatever leaves `approved` but to be applied, and
   any other digest, voids it.
+- A run that ends takes what it reserved with it: a subscription of a pool that it did not claim is free again.
 - A run that comes out of planning ends at once where somebody asked to cancel it, or where a newer run of the tenant was created
   meanwhile: it is canceled or superseded instead of waiting for a decision that nobody should take any more.
 """
@@ -24,10 +25,11 @@ from sqlalchemy.exc import IntegrityError
 
 from runner.domain.events import Event, Kind
 from runner.domain.run import ENDED, EXECUTING, OPEN, EngineProcess, Failure, Run, Status
+from runner.domain.subscription import Stage
 from runner.errors import InputError, Refused
 from runner.ports import Approval, Liveness
 from runner.store.database import Database
-from runner.store.tables import REPLACEABLE, approvals, bundles, events, reviews, runs, tenants
+from runner.store.tables import REPLACEABLE, approvals, bundles, events, holdings, reviews, runs, tenants
 
 _FIELDS = tuple(Run.model_fields)
 _ROW = select(*(runs.c[name] for name in (*_FIELDS, "cancel_requested")))  # without the snapshot, the largest by far
@@ -316,6 +318,7 @@ def _advance(
         _void(tx, run.id)
     if moved.status in ENDED:
         tx.execute(delete(bundles).where(bundles.c.run == run.id))
+        tx.execute(delete(holdings).where(holdings.c.run == run.id, holdings.c.stage == Stage.RESERVED))
     return moved
 
 

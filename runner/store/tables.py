@@ -2,7 +2,7 @@
 
 Rules that must hold between processes are constraints here, so that no forgotten `if` can break them: one executing run per
 tenant, one run per tenant that is pending or waits, one standing approval per run, one journal entry per place, one state
-version per number, one claim per invited address.
+version per number, one claim per invited address, one tenant per subscription that the runner makes or takes.
 
 What can hold a secret is in the `sealed` columns alone (see `SEALED`) and is bytes; no text column ever holds one.
 """
@@ -37,6 +37,7 @@ from sqlalchemy.engine import Dialect
 from runner.domain.deletion import Standing
 from runner.domain.events import Kind
 from runner.domain.run import EXECUTING, Behavior, Status
+from runner.domain.subscription import Stage
 
 SCHEMA_VERSION = 1
 """Counts up with every change of the tables; `database.MIGRATIONS` then says how the step is taken."""
@@ -276,6 +277,20 @@ invitations = Table(
     Column("at", Moment, nullable=False),
     Column("object_id", Words),  # of the guest, once the invitation was sent
     PrimaryKeyConstraint("entra_tenant", "address"),
+)
+
+holdings = Table(  # subscriptions that the runner makes or takes for tenants
+    "holdings",
+    metadata,
+    Column("tenant", Words, ForeignKey("tenants.tenant"), primary_key=True),
+    Column("how", Words, nullable=False),
+    Column("stage", _one_of(Stage), nullable=False),
+    Column("subscription", Words, unique=True),  # in small letters; not known while it is ordered
+    Column("alias", Words, nullable=False),
+    Column("run", Words, nullable=False),  # that reserves it; empty otherwise
+    Column("at", Moment, nullable=False),
+    Column("failed", Moment),
+    Column("failure", Words, nullable=False),
 )
 
 

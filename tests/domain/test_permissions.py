@@ -15,7 +15,7 @@ from runner.domain.permissions import NEEDS, When, Where
 from runner.domain.platform import AzurePlatform
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-LATER = {When.RENAMING, When.CANCELLING, When.ENROLLMENT, When.IDENTITY}
+LATER = {When.IDENTITY}
 """What no platform or landing zone says by itself."""
 
 

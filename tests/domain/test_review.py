@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 from runner.domain import review, wording
 from runner.domain.access import AccessPlan, Addition, Invitation, Removal
 from runner.domain.configuration import Configuration, compose
-from runner.domain.facts import Facts
+from runner.domain.facts import Facts, Source
 from runner.domain.invocation import Invocation, invocation
 from runner.domain.landing_zone import ApprovalRules
 from runner.domain.plan import SENSITIVE, UNKNOWN, Action, Plan, ResourceChange
 from runner.domain.review import BundleFacts, Contents, Review
 from runner.domain.run import Behavior
+from runner.domain.subscription import Step
 from tests.domain.documents import CONTRIBUTOR, OWNER, placed
 
 GROUP = "99999999-0000-4000-8000-000000000001"
@@ -164,7 +166,11 @@ def test_of_what_is_taken_over_only_what_the_documents_speak_of_is_a_difference(
 
 def test_a_location_that_is_written_otherwise_is_no_difference_and_another_one_is() -> None:
     for now, differs in (("WestEurope", False), ("northeurope", True)):
-        values: dict[str, Any] = {"importing": "/x", "before": {"location": now}, "after": {"location": "westeurope", "name": UNKNOWN}}
+        values: dict[str, Any] = {
+            "importing": "/x",
+            "before": {"location": now},
+            "after": {"location": "westeurope", "name": UNKNOWN},
+        }
         found = wording.differences(change("resource_group_net", Action.UPDATE, **values))
         assert [one.path for one in found] == [*(["location"] if differs else []), "name"]
 
@@ -346,3 +352,73 @@ def test_only_a_subset_of_what_was_approved_ever_goes_on(first: Any, second: Any
     approved = made(*(change(block, action, after={"v": value}) for block, action, value in first))
     fresh = made(*(change(block, action, after={"v": value}) for block, action, value in second))
     assert (review.strays(approved, fresh) == []) == (set(second) <= set(first))
+
+
+# --- previews --------------------------------------------------------------------------------------------------------
+
+COMING, REAL = "00000000-0000-5000-8000-00000000000c", "4f1c2d30-0000-4000-8000-00000000000d"
+
+
+def about(
+    subscription: str, *, name: str | None = None, principal: str = GROUP, steps: tuple[Step, ...] = (), extra: str = ""
+) -> Review:
+    """A review of one role assignment on this subscription, and of another thing that tells its id."""
+    scope = f"/subscriptions/{subscription}"
+    properties = {
+        "principalId": principal,
+        "roleDefinitionId": f"{scope}/providers/Microsoft.Authorization/roleDefinitions/{OWNER}",
+    }
+    after: dict[str, Any] = {"parent_id": scope, "body": {"properties": properties}}
+    after["name"] = name or review.assignment_name(after) or UNKNOWN
+    changes = [change("roles", Action.CREATE, key=f"admin/{OWNER}", after=after)]
+    changes += [change("tags", Action.CREATE, after={"resource_id": f"{scope}{extra}"})] if extra != "-" else []
+    to_come = Source(how="created", stage="to-create") if subscription == COMING else Source(how="created")
+    found = made(*changes).model_copy(update={"subscription": subscription, "steps": steps})
+    return found.model_copy(update={"facts": Facts(subscription_name="payments", source=to_come)})
+
+
+def give(principal: str, subscription: str) -> Step:
+    return Step(kind="give-owner", subscription=subscription, principal=principal)
+
+
+def test_a_plan_that_is_its_preview_with_the_id_filled_in_goes_on() -> None:
+    assert review.differs(about(COMING), about(REAL)) == []
+    assert review.differs(about(COMING, principal=UNKNOWN), about(REAL)) == []  # a group that was made first
+    order = Step(kind="create", subscription=COMING, name="payments")
+    preview = about(COMING, steps=(order, give(GROUP, COMING)))
+    assert review.differs(preview, about(REAL, steps=(give(GROUP, REAL),))) == []
+
+
+@pytest.mark.parametrize(
+    "fresh",
+    [
+        about(REAL, principal=COMING),
+        about(REAL, name=COMING),
+        about(REAL, extra="/resourceGroups/other"),
+        about(REAL, extra="-"),
+        about(REAL, steps=(give(GROUP, REAL),)),
+        about(REAL).model_copy(update={"documents": "e" * 64}),
+    ],
+)
+def test_a_plan_that_is_another_than_its_preview_is_asked_about(fresh: Review) -> None:
+    assert len(review.differs(about(COMING), fresh)) == 1
+
+
+def test_the_name_of_an_assignment_is_the_one_that_terraform_makes() -> None:
+    scope = "/subscriptions/4F1C2D30-0000-4000-8000-00000000000D"
+    body = {"properties": {"principalId": GROUP, "roleDefinitionId": f"{scope}/providers/x/roleDefinitions/{OWNER}"}}
+    expected = uuid.uuid5(uuid.NAMESPACE_URL, f"{scope.lower()}|{GROUP}|{OWNER}")
+    assert review.assignment_name({"parent_id": scope, "body": body}) == str(expected)
+    for unknown in (None, {}, {"parent_id": UNKNOWN, "body": body}, {"parent_id": scope, "body": UNKNOWN}):
+        assert review.assignment_name(unknown) is None
+
+
+def test_steps_about_the_subscription_are_changes_and_what_costs_money_asks_a_person() -> None:
+    order = Step(
+        kind="create", subscription=COMING, name="payments", billing_scope="/x", workload="Production", alias="a"
+    )
+    found = about(COMING, steps=(order,))
+    assert not found.nothing_changes
+    assert [(one.code, one.destructive) for one in review.risks_of_steps((order,), found.facts)] == [
+        ("orders-subscription", True)
+    ]

@@ -132,6 +132,15 @@ def claim(where: str, key: Path, executor: str) -> None:
             )
 
 
+def reserve(where: str, key: Path, tenant: str, *candidates: str) -> None:
+    """Reserve a subscription of a pool for the tenant, at the same moment as others for theirs."""
+    with opened(where, key) as store:
+        say("ready")
+        wait()
+        found = store.holdings.reserve(tenant, candidates, run=f"r-{tenant}", now=NOW)
+        say(found.subscription if found else "none")
+
+
 def watch(where: str, key: Path) -> None:
     """Say when the run is approved, and when it is asked to stop."""
     with opened(where, key) as store:
@@ -225,6 +234,7 @@ ACTS: dict[str, Callable[..., None]] = {
     "hold": hold,
     "take_over": take_over,
     "claim": claim,
+    "reserve": reserve,
     "watch": watch,
     "write": write,
     "fill": fill,

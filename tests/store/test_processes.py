@@ -121,6 +121,15 @@ class TestTogether:
             process.tell()
         assert sorted(process.hear() for process in processes) == ["inherited", "waits"]
 
+    def test_processes_that_want_the_same_subscription_of_a_pool_get_another_one_each(
+        self, store: Store, where: str | Path, key: Path, start: Start
+    ) -> None:
+        pool = [f"4f1c2d30-0000-4000-8000-00000000000{number}" for number in range(2)]
+        for number in range(3):
+            a_waiting_run(store, f"r-t{number}", tenant=f"t{number}")
+        said = at_once([start("reserve", where, key, f"t{number}", *pool) for number in range(3)])
+        assert sorted(said) == [*pool, "none"]
+
     def test_processes_that_write_one_journal_at_once_lose_nothing(
         self, store: Store, where: str | Path, key: Path, start: Start
     ) -> None:

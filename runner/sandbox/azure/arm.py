@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from runner.sandbox.azure import management_groups, resources, role_assignments, subscriptions, tags
+from runner.sandbox.azure import management_groups, resources, role_assignments, subscriptions, tags, vending
 from runner.sandbox.azure.faults import Faults
 from runner.sandbox.azure.rights import require
 from runner.sandbox.azure.routing import Route, Session, action
@@ -18,6 +18,7 @@ from runner.sandbox.azure.world import World
 
 ROUTES: tuple[Route, ...] = (
     *subscriptions.ROUTES,
+    *vending.ROUTES,
     *resources.ROUTES,
     *management_groups.ROUTES,
     *tags.ROUTES,
@@ -60,7 +61,7 @@ def _accept(world: World, call: Call, caller: Caller) -> None:
             "with one of the allowed audiences 'https://management.core.windows.net/','https://management.azure.com/'.",
         )
     home = world.estate.tenant_id
-    if caller.tenant_id != home:
+    if caller.tenant_id != home and not call.path.lower().startswith(vending.ALIASES.lower()):
         raise Rejection(
             401,
             "InvalidAuthenticationTokenTenant",

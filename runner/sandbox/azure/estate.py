@@ -123,6 +123,28 @@ class Subscription:
     providers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class BillingScope:
+    """An enrollment account or invoice section, and who may order subscriptions there: object ids in one Entra tenant."""
+
+    id: str
+    tenant_id: str
+    creators: tuple[str, ...]
+
+
+@dataclass
+class Alias:
+    """An order of a subscription. `offered_to` is the tenant that has to accept its ownership before it is seen there."""
+
+    name: str
+    tenant_id: str
+    properties: Json
+    made: Subscription | None = None
+    owner: str = ""
+    offered_to: str = ""
+    accepted: bool = False
+
+
 @dataclass
 class Operation:
     """Something that Azure does in its own time: each look at it is one step nearer to its end."""
@@ -157,6 +179,9 @@ class Estate:
     pending: dict[str, Operation] = field(default_factory=dict)
     """Operations that have not ended, by the id they work on."""
     role_assignments: dict[str, Json] = field(default_factory=dict)
+    billing_scopes: dict[str, BillingScope] = field(default_factory=dict)
+    aliases: dict[str, Alias] = field(default_factory=dict)
+    """By name in small letters."""
     _by_principal: dict[str, dict[str, Json]] = field(default_factory=dict, repr=False)
 
     def look_at(self, target: str) -> None:

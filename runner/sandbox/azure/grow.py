@@ -24,7 +24,7 @@ from runner.sandbox.azure.directory import (
     group_defaults,
     user_defaults,
 )
-from runner.sandbox.azure.estate import Estate, ManagementGroup, RoleDefinition, Subscription
+from runner.sandbox.azure.estate import BillingScope, Estate, ManagementGroup, RoleDefinition, Subscription
 from runner.sandbox.azure.seed import (
     ApplicationForm,
     AzureForm,
@@ -68,7 +68,13 @@ def grow(seed: Seed) -> Contents:
             function.status,
             function.body,
         )
-    return Contents(directories, _estate(seed.azure, home), functions, seed.page_size, seed.faults)
+    estate = _estate(seed.azure, home)
+    for place, scope in enumerate(seed.azure.billing_scopes):
+        at = f"azure.billingScopes.{place}"
+        there = _find_directory(directories, scope.tenant, at=f"{at}.tenant") if scope.tenant else home
+        creators = tuple(_object(there, key, at=f"{at}.creators") for key in scope.creators)
+        estate.billing_scopes[scope.id.lower()] = BillingScope(scope.id, there.id, creators)
+    return Contents(directories, estate, functions, seed.page_size, seed.faults)
 
 
 def _directory(form: TenantForm, *, at: str) -> Directory:

@@ -184,6 +184,15 @@ class SubscriptionForm(Form):
     resource_groups: tuple[ResourceGroupForm, ...] = ()
 
 
+class BillingScopeForm(Form):
+    id: Annotated[str, StringConstraints(pattern=r"^/providers/Microsoft\.Billing/billingAccounts(/[^/]+)+$")]
+    """As orders name it: an enrollment account, an invoice section or a customer."""
+    tenant: str | None = None
+    """Of those who may order; left out, the tenant of the subscriptions."""
+    creators: tuple[Name, ...] = ()
+    """Who may order subscriptions there: names or ids of applications."""
+
+
 class RoleDefinitionForm(Form):
     id: Id
     name: Name
@@ -210,6 +219,7 @@ class AzureForm(Form):
     subscriptions: tuple[SubscriptionForm, ...] = ()
     resources: tuple[PlacedResourceForm, ...] = ()
     """Anywhere, by id: a blueprint in a management group, a lock on a subscription."""
+    billing_scopes: tuple[BillingScopeForm, ...] = ()
     role_definitions: tuple[RoleDefinitionForm, ...] = ()
     role_assignments: tuple[RoleAssignmentForm, ...] = ()
 
