@@ -69,8 +69,8 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
             steps.after_terraform(placed, made, azure, ports, journal, stop, once)
         for name, value in sorted(outputs.items()):
             journal.output(name, value)
-        if run.behavior is Behavior.DESTROY and not made.steps:
-            ports.holdings.give_up(run.tenant)
+        if run.behavior is Behavior.DESTROY:
+            steps.let_go(made, ports)
         return _finish(run, made, ports)
     except (Interrupted, Prepared):
         raise

@@ -47,6 +47,16 @@ def after_terraform(
             once(_named(step), partial(_act, step, placed, made, azure, ports, journal, stop))
 
 
+def let_go(made: Review, ports: Ports) -> None:
+    """The tenant has left: nothing is held for it any more, but that a cancelled subscription was its own is remembered."""
+    held = ports.holdings.of(made.tenant)
+    cancelled = made.facts.subscription_state in GONE or any(step.kind == "cancel" for step in made.steps)
+    if held is not None and cancelled and held.subscription == made.subscription:
+        ports.holdings.cancelled(made.tenant, now=ports.now())
+    else:
+        ports.holdings.give_up(made.tenant)
+
+
 def _named(step: Step) -> str:
     return f"{step.kind} {step.principal}".strip()
 
@@ -84,9 +94,6 @@ def _act(
                 seen = azure.resources.subscription(step.subscription)
                 if seen is not None and not _is_cancelled(seen.state, made.facts.subscription_state):
                     subscriptions.cancel(step.subscription)
-                held = ports.holdings.of(placed.tenant.name)
-                if held is not None and held.subscription == step.subscription:
-                    ports.holdings.cancelled(placed.tenant.name, now=ports.now())
         journal.log("info", sentence(step, made.scope))
     return None
 
