@@ -45,8 +45,8 @@ def _review(
     with journal.step("look around"):
         sourced = sourcing.find(run, snapshot, azure, ports)
         placed, source = sourced.placed, sourced.source
-        looked_at = run.behavior is Behavior.APPLY and not source.to_come
-        tags = azure.resources.tags(tag_scope(placed)) if looked_at else {}
+        stays = run.behavior is Behavior.APPLY or placed.platform.spec.type == "azure"  # the tags of a group go with it
+        tags = azure.resources.tags(tag_scope(placed)) if stays and not source.to_come else {}
         adopted = ports.runs.adopted(run.tenant)
         names = _names_of(placed, adopted, azure.directory)
         adopted = {
@@ -82,9 +82,8 @@ def _review(
             *overlapping(snapshot, group, azure.resources),
             *_taken_over(placed, configuration, facts, planned.plan, tags),
         )
-        call, stale_tags = None, None
+        call = None
         if run.behavior is Behavior.APPLY:
-            stale_tags = stale_tags_of(placed, configuration, planned.plan, tags)
             call = invocation(placed.zone, placed.tenant, subscription_id=configuration.inputs["subscription_id"])
         made = review.build(
             run=run.id,
@@ -98,7 +97,7 @@ def _review(
             steps=subscription.steps_of(
                 placed, facts, configuration.inputs["subscription_id"], leaving=run.behavior is Behavior.DESTROY
             ),
-            stale_tags=stale_tags,
+            stale_tags=stale_tags_of(placed, configuration, planned.plan, tags),
             adopts={name: one for name, one in facts.adopted_groups.items() if name not in adopted},
             access=changes,
             invocation=call,
@@ -223,7 +222,7 @@ def stale_tags_of(
     placed: Placed, configuration: Configuration, plan: Plan, existing: Mapping[str, str]
 ) -> StaleTags | None:
     """Tags to take away beside Terraform, which takes away those in its state. InputError where there would be too many tags."""
-    mapped = configuration.inputs["tags"]
+    mapped: Mapping[str, str] = configuration.inputs.get("tags", {})
     by_terraform = _tags_that(Action.DELETE, plan)
     stale = {
         name: value

@@ -158,6 +158,19 @@ def test_a_tag_that_exists_in_other_letters_is_set_under_its_own_name_and_settle
     assert estate.lzr("reconcile", "documents", "--json").run["status"] == "unchanged"
 
 
+def test_a_tenant_that_leaves_takes_every_tag_with_the_prefix_along_and_no_other(estate: Estate) -> None:
+    by_policy(estate)
+    estate.lzr("reconcile", "documents")
+    tag(estate, lz_stray="1", team="blue")
+    planned = estate.lzr("destroy", "payments.checkout-dev", "--in", "documents", "--json", code=6).run
+    assert planned["review"]["stale_tags"]["tags"] == {"lz_stray": "1"}
+    estate.lzr("approve", planned["id"])
+    estate.lzr("apply", planned["id"])
+    left = tags_of(estate)
+    assert left["team"] == "blue"
+    assert not [name for name in left if name.startswith("lz_")]
+
+
 def test_tags_that_go_make_room_for_those_that_come(estate: Estate) -> None:
     by_policy(estate)
     tag(estate, **{f"other{number}": "" for number in range(44)}, lz_old="", lz_older="")
