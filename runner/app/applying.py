@@ -132,13 +132,14 @@ def _came_in(made: Review, resources: ResourceManager) -> Iterator[str]:
 
 def _was_moved(run: Run, configuration: Configuration, made: Review, resources: ResourceManager) -> Iterator[str]:
     """The subscription's place, where it matters and somebody has moved it since the review: a plan that found it in its place would
-    leave it elsewhere."""
+    leave it elsewhere. A place that was not known then, as that of a subscription made minutes ago, has not changed."""
     stays = configuration.kind == "subscription" and run.behavior is Behavior.APPLY
-    if not (stays or "management_group" in configuration.blocks):
+    reviewed = made.facts.management_group
+    if reviewed is None or not (stays or "management_group" in configuration.blocks):
         return
     found = resources.subscription(made.subscription)
-    if found is not None and found.management_group != made.facts.management_group:
-        yield f"the subscription's management group (now {found.management_group or 'not known'})"
+    if found is not None and found.management_group not in (None, reviewed):
+        yield f"the subscription's management group (now {found.management_group})"
 
 
 def _take_tags_away(stale: StaleTags | None, resources: ResourceManager, journal: RunJournal) -> None:

@@ -109,6 +109,15 @@ def test_so_does_one_that_the_review_had_found_in_its_place(estate: Estate) -> N
     assert tags_of(estate)["lz_costCenter"] == "drifted"
 
 
+def test_a_place_that_could_not_be_read_for_the_review_has_not_changed_since(estate: Estate) -> None:
+    hidden = estate.fault(kind="fail", service="arm", path="getEntities.*4f1c2d30", status=403)
+    planned = estate.lzr("plan", "documents", "--json", code=6).run
+    assert "from management group (not known) to corp-online" in str(planned["review"]["sentences"])
+    estate.mend(hidden)
+    estate.lzr("approve", planned["id"])
+    assert estate.lzr("apply", planned["id"], "--json").run["status"] == "applied"
+
+
 def test_one_that_somebody_moves_during_the_apply_fails_the_run_and_is_moved_back_by_the_next(estate: Estate) -> None:
     by_policy(estate)
     elsewhere = {"path": f"{GROUPS}/sandbox/subscriptions/{SUBSCRIPTION}?api-version=2020-05-01", "body": {}}
