@@ -36,11 +36,15 @@ from runner.app.planning import plan_run
 from runner.app.walk import Interrupted, Ports, Prepared, begin, end_badly
 from runner.domain.run import Failure, Run, Status
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed, RunnerError
-from runner.imports import put_off
+from runner.imports import only_named, put_off
 from runner.ports import Liveness
 from runner.store.database import explained
 
-with put_off("psycopg", "errors"):  # SQLite does without
+with (
+    put_off("psycopg", "errors"),  # SQLite does without
+    only_named("sqlalchemy.orm", "Session", "sessionmaker"),  # for DBOS's datasources, which are not used here
+    only_named("sqlalchemy.ext.asyncio", "AsyncConnection", "AsyncEngine", "AsyncSession", "async_sessionmaker"),
+):
     from dbos import DBOS, DBOSClient, DBOSConfig, Serializer, SetEnqueueOptions, SetWorkflowID
 
 # Changes only when the order of steps in a workflow changes. Runs in flight of another version are settled and planned afresh.

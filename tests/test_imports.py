@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-PREPARE = "import sys; from runner.imports import left_out, put_off\n"
+PREPARE = "import sys; from runner.imports import left_out, only_named, put_off\n"
 
 
 def told(code: str) -> str:
@@ -43,9 +43,20 @@ def test_a_module_that_is_left_out_counts_as_not_installed_in_there_only() -> No
     ).splitlines() == ["not there", "colorsys"]
 
 
+def test_a_module_of_which_only_names_are_needed_is_not_loaded_and_the_real_one_comes_later() -> None:
+    assert told(
+        "with only_named('colorsys', 'Colour'):\n"
+        "    from colorsys import Colour\n"
+        "def of(one: 'Colour | None', many: Colour[int]) -> None: ...\n"
+        "print('colorsys' in sys.modules)\n"
+        "import colorsys; print(hasattr(colorsys, 'Colour'), colorsys.rgb_to_hsv(0, 0, 0))"
+    ).splitlines() == ["False", "False (0.0, 0.0, 0)"]
+
+
 def test_the_runner_begins_without_what_it_does_not_use() -> None:
     told(
         "import runner.durable, runner.azure.connect\n"
         "from runner.azure import credentials\n"
-        "assert not {'psycopg', 'rich', 'httpx._main'} & sys.modules.keys()"
+        "unused = {'psycopg', 'rich', 'httpx._main', 'sqlalchemy.orm', 'sqlalchemy.ext.asyncio'}\n"
+        "assert not unused & sys.modules.keys()"
     )
