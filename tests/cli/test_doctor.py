@@ -264,7 +264,7 @@ class TestCredentials:
         assert "--create-cert" in found["fix"]
 
     def test_a_home_tenant_that_does_not_know_the_application_is_told(self, estate: Estate) -> None:
-        reseed(estate, lambda seed: seed["tenants"][1]["applications"].clear())
+        reseed(estate, lambda seed: seed["tenants"][1]["applications"].pop(0))
         checks = examined(estate, **NO_ENGINE)
         found = checks.one("sign-in", "home tenant corp.example of platform azure")
         assert found["state"] == "wrong"
