@@ -12,8 +12,10 @@ from typing import Any, Literal, Protocol
 
 from runner.domain.access import Found, Invitation, Member
 from runner.domain.azure_actions import Granted
+from runner.domain.blueprint import Published
 from runner.domain.configuration import Configuration
 from runner.domain.deletion import Deletion, Standing
+from runner.domain.deployment_stack import StackReply
 from runner.domain.events import Event, Kind
 from runner.domain.invocation import Answer, Invocation
 from runner.domain.plan import Plan
@@ -226,6 +228,59 @@ class Subscriptions(Protocol):
 
 
 @dataclass(frozen=True)
+class Version:
+    """A published version of a blueprint. `parameters` are as ARM gives them; `open_groups` are the resource groups of it whose name or
+    location is to be given with the assignment."""
+
+    published: Published
+    parameters: Mapping[str, Any]
+    open_groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A blueprint assignment as Azure reports it now. `version_id` is the ARM id of the blueprint's version."""
+
+    name: str
+    location: str
+    version_id: str
+    state: str
+
+    @property
+    def version(self) -> str:
+        return self.version_id.rpartition("/versions/")[2]
+
+    @property
+    def failed(self) -> bool:
+        return self.state.lower() == "failed"
+
+
+class Deployments(Protocol):
+    """Blueprints, template specs and deployment stacks as ARM reports them. Every call may raise RemoteFailed."""
+
+    def versions(self, definition_id: str) -> tuple[Version, ...] | None:
+        """The published versions of a blueprint; None where there is none with this id or it may not be read."""
+
+    def fixed_parameters(self, definition_id: str, version: str) -> dict[str, str]:
+        """Parameters that the artifacts of a version have a value for, by name, with the artifact's name."""
+
+    def assignments(self, subscription_id: str) -> tuple[Assignment, ...]:
+        """The blueprint assignments of a subscription, by name; none where they may not be read."""
+
+    def blueprints_principal(self, subscription_id: str, assignment: str) -> str | None:
+        """Object id of Azure Blueprints in the subscription's Entra tenant; None where Azure does not tell."""
+
+    def assignment_goes(self, subscription_id: str, name: str) -> bool:
+        """Wait until an assignment that is being deleted is gone; False when that takes longer than one can wait."""
+
+    def template_parameters(self, version_id: str) -> Mapping[str, Any] | None:
+        """The parameters of a template spec's version as ARM gives them; None where there is none or it may not be read."""
+
+    def stack(self, subscription_id: str, name: str) -> StackReply | None:
+        """A deployment stack of a subscription; None where there is none."""
+
+
+@dataclass(frozen=True)
 class Azure:
     """One platform's Azure, connected with the platform's own identities."""
 
@@ -233,6 +288,7 @@ class Azure:
     resources: ResourceManager
     functions: Functions
     subscriptions: Subscriptions
+    deployments: Deployments
 
 
 # --- Terraform -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Self
 from runner.azure.arm import Arm
 from runner.azure.authority import TenantIds
 from runner.azure.credentials import Credential, Secret, credential
+from runner.azure.deployments import AzureDeployments
 from runner.azure.entra import Entra, HomeTenant
 from runner.azure.functions import AzureFunctions
 from runner.azure.graph import Graph
@@ -121,6 +122,7 @@ class Connections:
                 allowed_hosts=self._allowed_hosts,
             ),
             subscriptions=AzureSubscriptions(arm, service(cloud.resource_manager, cloud.arm_scope, ordering)),
+            deployments=AzureDeployments(arm),
         )
 
     def rights(

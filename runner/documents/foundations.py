@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from runner.documents.findings import Findings, Loaded, Place
 from runner.documents.problems import Path, printable, shown
 from runner.documents.wording import LIST_MANAGEMENT_GROUPS
-from runner.domain import naming, tagging
+from runner.domain import deployment, naming, tagging
 from runner.domain.landing_zone import LandingZone
 from runner.domain.naming import NameWrong, PatternWrong
 from runner.domain.platform import AzurePlatform
@@ -28,6 +28,8 @@ def platform_rules(loaded: Loaded, platform: AzurePlatform, findings: Findings) 
             "subscriptionNamePattern": spec.subscription_name_pattern,
             "provisioning": spec.provisioning,
             "updateSubscriptionName": spec.update_subscription_name or None,
+            "blueprintServicePrincipal": spec.blueprint_service_principal,
+            "blueprintLocation": spec.blueprint_location,
         },
     }
     for alias in (alias for alias, given in strangers[spec.type].items() if given is not None):
@@ -144,9 +146,21 @@ def _tags_are_known(loaded: Loaded) -> bool:
 
 def zone_rules(loaded: Loaded, zone: LandingZone, findings: Findings) -> None:
     """What is wrong with a landing zone by itself."""
+    path: Path
     for index, group in enumerate(zone.spec.resource_groups):
-        path: Path = ("spec", "resourceGroups", index, "name")
+        path = ("spec", "resourceGroups", index, "name")
         _pattern(loaded, path, group.name, naming.resource_group_name_wrong, findings)
+    for path, parameters in [
+        *((("spec", "blueprints", index), one.parameters) for index, one in enumerate(zone.spec.blueprints)),
+        *(
+            (("spec", "deploymentStacks", index), one.parameters)
+            for index, one in enumerate(zone.spec.deployment_stacks)
+        ),
+    ]:
+        for name, value in parameters.items():
+            for text in deployment.texts_in(value):
+                if bad := tagging.pattern_wrong(text):
+                    findings.wrong(loaded, (*path, "parameters", name), *bad)
 
 
 def zone_groups(loaded: Loaded, zone: LandingZone, platform: AzurePlatform | None, findings: Findings) -> None:
@@ -166,6 +180,8 @@ def zone_on_platform(loaded: Loaded, zone: LandingZone, platform: AzurePlatform,
         "azurerg": {
             "azureManagementGroupId": spec.azure_management_group_id,
             "resourceGroups": spec.resource_groups or None,
+            "blueprints": spec.blueprints or None,
+            "deploymentStacks": spec.deployment_stacks or None,
             "automateDeletionReplication": spec.automate_deletion_replication or None,
         },
     }
@@ -178,6 +194,10 @@ def zone_on_platform(loaded: Loaded, zone: LandingZone, platform: AzurePlatform,
             "azureManagementGroupId is missing: subscriptions of the landing zone are moved into that management group."
         )
         findings.wrong(loaded, ("spec", "azureManagementGroupId"), message, LIST_MANAGEMENT_GROUPS, missing=True)
+    for index, blueprint in enumerate(spec.blueprints if type_ == "azure" else ()):
+        if blueprint.location is None and platform.spec.blueprint_location is None:
+            message = "location is missing: the region of the blueprint's assignment. The platform has no blueprintLocation either."
+            findings.wrong(loaded, ("spec", "blueprints", index), message, "location: westeurope", missing=True)
     if type_ == "azurerg" and spec.azure_rg_location is None:
         message = "azureRgLocation is missing: it is where the landing zone's resource groups are made."
         findings.wrong(loaded, ("spec", "azureRgLocation"), message, "azureRgLocation: westeurope", missing=True)

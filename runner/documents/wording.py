@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from runner.documents.problems import nearest, shown
-from runner.domain import document, landing_zone, platform, provisioning, state, tenant
+from runner.domain import (
+    blueprint,
+    deployment,
+    deployment_stack,
+    document,
+    landing_zone,
+    platform,
+    provisioning,
+    state,
+    tenant,
+)
 from runner.domain.wording import ROLE_NAMES
 
 
@@ -93,7 +103,7 @@ def _location(value: str, _: str) -> Words:
         if found
     ]
     likely = "".join(char for char in value.lower() if char.isascii() and char.isalnum())
-    if faults and re.fullmatch(landing_zone.LOCATION, likely):
+    if faults and re.fullmatch(document.LOCATION, likely):
         count = "neither" if len(faults) == 2 else "none"
         return Words(
             f"{shown(value)} has {' and '.join(faults)}; a location has {count}.",
@@ -179,15 +189,55 @@ def _directory(value: str, _: str) -> Words:
     )
 
 
+def _deployment_name(value: str, _: str) -> Words:
+    likely = re.sub(r"[^A-Za-z0-9_-]+", "-", value).strip("-_")
+    return Words(
+        f"{shown(value)} cannot be a name here: letters, digits, - and _ only, and a letter or digit first.",
+        f"Did you mean {likely[:48]}?" if likely else "",
+    )
+
+
+def _parameter_name(value: str, _: str) -> Words:
+    return Words(f"{shown(value)} is not the name of a parameter: a letter, then letters, digits, - and _.")
+
+
+def _version_name(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not a version's name.",
+        value.rstrip("/").rpartition("/")[2][:90] if "/" in value else "As 1.0 or v3.",
+    )
+
+
+def _user_assigned_identity(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not the resource id of a user-assigned identity.",
+        "As /subscriptions/…/resourceGroups/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/…: "
+        'az identity list --query "[].id" --output tsv',
+    )
+
+
+def _template_spec(value: str, _: str) -> Words:
+    if "/versions/" in value:
+        return Words(f"{shown(value)} names a version as well.", "Write what stands behind /versions/ as version.")
+    return Words(
+        f"{shown(value)} is not the resource id of a template spec.", 'az ts list --query "[].id" --output tsv'
+    )
+
+
 _WORDS: dict[str, Callable[[str, str], Words]] = {
     document.UUID: _uuid,
     document.ENTRA_TENANT: _entra_tenant,
     document.IDENTIFIER: _identifier,
     document.VARIABLE_NAME: _variable_name,
+    blueprint.USER_ASSIGNED_IDENTITY: _user_assigned_identity,
+    blueprint.VERSION_NAME: _version_name,
+    deployment.DEPLOYMENT_NAME: _deployment_name,
+    deployment.PARAMETER_NAME: _parameter_name,
+    deployment_stack.TEMPLATE_SPEC: _template_spec,
     platform.HTTPS_URL: _url,
     platform.GROUP_SUFFIX: _suffix,
-    landing_zone.MANAGEMENT_GROUP: _management_group,
-    landing_zone.LOCATION: _location,
+    document.MANAGEMENT_GROUP: _management_group,
+    document.LOCATION: _location,
     landing_zone.APPLICATION: _application,
     landing_zone.BLOCK_KEY: _block_key,
     provisioning.ENROLLMENT_ACCOUNT: _enrollment,

@@ -17,12 +17,17 @@ API_VERSION = "landing-zone-runner/v1"
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 UUID = r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 ENTRA_TENANT = r"^([0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|([A-Za-z0-9-]+\.)+[A-Za-z]{2,})$"
+LOCATION = r"^[a-z0-9]+$"
+# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules (Microsoft.Management)
+MANAGEMENT_GROUP = r"^[A-Za-z0-9_().-]*[A-Za-z0-9_()-]$"
 RUNNERS_OWN = "LZR_"  # begins the variables that are settings of the runner
 VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=IDENTIFIER)]
 Uuid = Annotated[str, StringConstraints(to_lower=True, pattern=UUID)]
 EntraTenantId = Annotated[str, StringConstraints(to_lower=True, max_length=255, pattern=ENTRA_TENANT)]
+Location = Annotated[str, StringConstraints(pattern=LOCATION, max_length=50)]
+ManagementGroupId = Annotated[str, StringConstraints(min_length=1, max_length=90, pattern=MANAGEMENT_GROUP)]
 
 
 def wrong(message: str, *, field: str = "", hint: str = "") -> PydanticCustomError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from runner.domain.access import Frozen
+from runner.domain.deployment import Declared
 
 
 class Source(Frozen):
@@ -26,6 +27,33 @@ class Source(Frozen):
         return self.stage in ("to-create", "to-accept")
 
 
+class BlueprintFacts(Frozen):
+    """A blueprint that is assigned, or is to be. `before` is the version that is assigned now, empty where none is; `declared` are the
+    parameters of the version to assign, and `fixed` those that the definition itself gives a value, with where. `attempt` counts on each
+    time that Azure says that the last assignment failed: a plan alone would find nothing to do about it."""
+
+    version: str
+    before: str = ""
+    older: bool = False
+    declared: dict[str, Declared] = {}
+    fixed: dict[str, str] = {}
+    attempt: int = 1
+
+
+class StackFacts(Frozen):
+    """A deployment stack that is there, or is to be; as of a blueprint."""
+
+    declared: dict[str, Declared] = {}
+    attempt: int = 1
+
+
+class UnmanagedAssignment(Frozen):
+    """A blueprint assignment of the subscription that the landing zone does not manage: one of an earlier name, or somebody else's."""
+
+    name: str
+    version_id: str
+
+
 class Facts(Frozen):
     """A tenant's surroundings in Azure.
 
@@ -33,6 +61,9 @@ class Facts(Frozen):
     how a tag that exists already is written there, by the name that is mapped: Azure does not tell capitals from small letters, and
     keeps the spelling that was there first. `adopted_groups` are groups that had a wanted name already and are used as they are: object
     ids by the name. `access_suspended`: somebody asked to delete the tenant, so nobody has access until that is declined.
+
+    `blueprints` are those that are managed, by name: not one whose end has come. `blueprints_principal` is the object id of Azure
+    Blueprints where it has to be Owner. `stacks` are the deployment stacks, by name.
     """
 
     subscription_name: str = ""
@@ -42,6 +73,10 @@ class Facts(Frozen):
     adopted_groups: dict[str, str] = {}
     access_suspended: bool = False
     source: Source = Source()
+    blueprints: dict[str, BlueprintFacts] = {}
+    blueprints_principal: str = ""
+    unmanaged_assignments: tuple[UnmanagedAssignment, ...] = ()
+    stacks: dict[str, StackFacts] = {}
 
     @property
     def management_group(self) -> str | None:

@@ -1,6 +1,6 @@
 """A landing zone: what every tenant placed in it gets. Field names follow meshStack's `meshLandingZone`.
 
-`resourceGroups` and `approval` are this runner's own.
+`resourceGroups`, `deploymentStacks` and `approval` are this runner's own. `blueprints` is what meshStack had until 2026.
 """
 
 from __future__ import annotations
@@ -19,18 +19,25 @@ from pydantic import (
     model_validator,
 )
 
-from runner.domain.document import Metadata, Once, Reference, Uuid, Value, check_once, wrong
+from runner.domain.blueprint import Blueprint
+from runner.domain.deployment_stack import DeploymentStack
+from runner.domain.document import (
+    Location,
+    ManagementGroupId,
+    Metadata,
+    Once,
+    Reference,
+    Uuid,
+    Value,
+    check_once,
+    wrong,
+)
 from runner.domain.platform import GroupSuffix, HttpsUrl, NamePattern
 
-LOCATION = r"^[a-z0-9]+$"
-# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules (Microsoft.Management)
-MANAGEMENT_GROUP = r"^[A-Za-z0-9_().-]*[A-Za-z0-9_()-]$"
 APPLICATION = r"^([0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[a-z][a-z0-9+.-]*:[^\s]+)$"
 BLOCK_KEY = r"^[a-z][a-z0-9_]{0,40}$"
 DURATION = r"^[0-9]{1,5}[mhd]$"
 
-Location = Annotated[str, StringConstraints(pattern=LOCATION, max_length=50)]
-ManagementGroupId = Annotated[str, StringConstraints(min_length=1, max_length=90, pattern=MANAGEMENT_GROUP)]
 ApplicationId = Annotated[str, StringConstraints(pattern=APPLICATION, max_length=500)]
 BlockKey = Annotated[str, StringConstraints(pattern=BLOCK_KEY)]
 
@@ -152,6 +159,11 @@ class LandingZoneSpec(Value):
     """Platform type azurerg: region of the resource groups, lower case and without spaces."""
     resource_groups: tuple[ZoneResourceGroup, ...] = ()
     """Platform type azure: resource groups that every subscription gets."""
+    blueprints: tuple[Blueprint, ...] = Field(default=(), max_length=20)
+    """Platform type azure: blueprints that every subscription is assigned. The service ends on 2027-01-31; deploymentStacks are its
+    successor."""
+    deployment_stacks: tuple[DeploymentStack, ...] = Field(default=(), max_length=20)
+    """Platform type azure: deployment stacks that every subscription gets."""
     azure_function: AzureFunction | None = None
     """A function that is called after each successful run."""
     automate_deletion_replication: bool = False
@@ -169,6 +181,22 @@ class LandingZoneSpec(Value):
             message='The key "{}" is given twice.',
             hint="Give each group its own.",
             at="key",
+        ),
+        Once(
+            entries="blueprints",
+            by="name",
+            message='The blueprint "{}" is listed twice; its assignment is named after it.',
+            hint="Keep one of them.",
+            folded=True,
+            at="name",
+        ),
+        Once(
+            entries="deployment_stacks",
+            by="name",
+            message='The name "{}" is given twice.',
+            hint="Give each deployment stack its own.",
+            folded=True,
+            at="name",
         ),
         Once(
             entries="azure_role_mappings",

@@ -13,6 +13,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator, 
 
 from runner.domain.document import (
     EntraTenantId,
+    Location,
     Metadata,
     Once,
     Reference,
@@ -175,6 +176,11 @@ class PlatformSpec(Value):
     """Name of a tenant's Entra group for a project role; platformGroupAlias stands for the role's group suffix."""
     azure_role_mappings: tuple[DefaultRoleMapping, ...] = ()
     """Azure roles of project roles in landing zones that map none."""
+    blueprint_service_principal: Uuid | None = None
+    """Type azure: object id of the enterprise application Azure Blueprints (application id f71766dc-90d9-4b7d-bd9d-4499c4331c3f); without
+    it Azure is asked when a blueprint is planned."""
+    blueprint_location: Location | None = None
+    """Type azure: region of the blueprint assignments that name none."""
     user_look_up_strategy: LookUpStrategy = "userPrincipalName"
     """How people are found: by user principal name, by e-mail address or by external id."""
     home_tenants: tuple[HomeTenant, ...] = ()

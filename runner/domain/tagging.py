@@ -182,7 +182,7 @@ def pattern_wrong(pattern: str) -> tuple[str, str] | None:
     if "" in names_in(pattern):
         return "${} names no variable.", "Write a variable between the braces, as ${projectName}."
     if "#{" in rest:
-        return "#{…} belongs into name patterns.", "In tags, variables are written ${…}."
+        return "#{…} belongs into name patterns.", "Here, variables are written ${…}."
     return None
 
 
