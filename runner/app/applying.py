@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from runner.app import deleting, steps
+from runner.app import deleting, deployments, steps
 from runner.app.contents import contents_of
 from runner.app.journal import RunJournal
 from runner.app.walk import (
@@ -65,6 +65,7 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
             if run.behavior is Behavior.APPLY:
                 made_groups = outputs.get("group_ids") or {}
                 _change_access(run, made.access, configuration, made_groups, azure, ports, journal, stop, once)
+                deployments.verify(placed, made, azure, journal)
                 once("function", lambda: _call_function(made, azure, journal))
             steps.after_terraform(placed, made, azure, ports, journal, stop, once)
         for name, value in sorted(outputs.items()):

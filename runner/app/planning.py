@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from runner.app import adoption, deleting, sourcing
+from runner.app import adoption, deleting, deployments, sourcing
 from runner.app.contents import contents_of
 from runner.app.facts import look_around, overlapping, the_group, warnings_of
 from runner.app.journal import RunJournal
@@ -53,9 +53,9 @@ def _review(
             name: one for name, one in adopted.items() if one in names
         }  # a deleted one: a group of our own is made
         suspended = run.behavior is Behavior.APPLY and deleting.suspends_access(placed, ports)
-        facts = look_around(placed, leaving_of(run), azure, tags, source).model_copy(
-            update={"adopted_groups": adopted, "access_suspended": suspended}
-        )
+        facts = look_around(placed, leaving_of(run), azure, tags, source)
+        looked = deployments.look(run, placed, azure, ports, to_come=source.to_come)
+        facts = facts.model_copy(update={"adopted_groups": adopted, "access_suspended": suspended, **looked.found})
         group = the_group(placed, leaving_of(run), azure.resources)
     with journal.step("look people up") as note:
         found = azure.directory.look_up(() if suspended else placed.tenant.spec.users)
@@ -77,6 +77,7 @@ def _review(
             *unmapped_roles(placed),
             *changes.warnings,
             *sourced.warnings,
+            *looked.warnings,
             *subscription.warnings_of(placed, facts),
             *warnings_of(facts),
             *overlapping(snapshot, group, azure.resources),
@@ -94,8 +95,11 @@ def _review(
             bundle=planned.bundle,
             plan=planned.plan,
             facts=facts,
-            steps=subscription.steps_of(
-                placed, facts, configuration.inputs["subscription_id"], leaving=run.behavior is Behavior.DESTROY
+            steps=(
+                *deployments.steps_of_leaving(planned.plan, configuration.inputs["subscription_id"]),
+                *subscription.steps_of(
+                    placed, facts, configuration.inputs["subscription_id"], leaving=run.behavior is Behavior.DESTROY
+                ),
             ),
             stale_tags=stale_tags_of(placed, configuration, planned.plan, tags),
             adopts={name: one for name, one in facts.adopted_groups.items() if name not in adopted},
@@ -123,12 +127,15 @@ def _plan_infrastructure(
     stop: threading.Event,
 ) -> tuple[Facts, Configuration, Planned]:
     """Plan; where something that would be created exists already, plan again with it taken in, until nothing more is found: what one thing
-    is called may be known only once another one is taken in."""
+    is called may be known only once another one is taken in. So it is where a blueprint's assignment would be deleted that is to stay."""
     leaving, imports = leaving_of(run), imports_of(run)
     while True:
         configuration = compose(placed, facts, leaving=leaving, imports=imports)
         configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, names))
         planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
+        if stays := deployments.dropped(run, planned.plan, facts, ports.now()):
+            facts = facts.model_copy(update={"released": (*facts.released, *stays)})
+            continue
         creates = [
             change
             for change in planned.plan.changes

@@ -58,7 +58,8 @@ def let_go(made: Review, ports: Ports) -> None:
 
 
 def _named(step: Step) -> str:
-    return f"{step.kind} {step.principal}".strip()
+    about = step.name if step.kind == "await-assignment" else step.principal
+    return f"{step.kind} {about}".strip()
 
 
 def _act(
@@ -90,6 +91,11 @@ def _act(
                 subscriptions.give_owner(step.subscription, step.principal)
             case "drop-own-owner":
                 _drop_own_owner(step, azure, journal)
+            case "await-assignment":
+                if not azure.deployments.assignment_goes(step.subscription, step.name):
+                    raise _assignment_stays(step)
+            case "drop-blueprints-owner":
+                subscriptions.drop_owner(step.subscription, step.principal)
             case "cancel":
                 seen = azure.resources.subscription(step.subscription)
                 if seen is not None and not _is_cancelled(seen.state, made.facts.subscription_state):
@@ -105,6 +111,8 @@ _WORDS = {
     "rename": "rename the subscription",
     "give-owner": "make an owner",
     "drop-own-owner": "give up the own Owner",
+    "await-assignment": "wait for the blueprint assignment to go",
+    "drop-blueprints-owner": "take Owner from Azure Blueprints",
     "cancel": "cancel the subscription",
 }
 
@@ -194,6 +202,16 @@ def _takes_long(detail: str) -> RemoteFailed:
         code="subscription-not-there-yet",
         detail=f"{detail} Nothing is lost: the next run of the tenant goes on waiting, and orders nothing.",
         hint="Run it again in some minutes.",
+        temporary=True,
+    )
+
+
+def _assignment_stays(step: Step) -> RemoteFailed:
+    return RemoteFailed(
+        "It takes longer than usual",
+        code="blueprint-assignment-stays",
+        detail=f"Azure still deletes the blueprint assignment {step.name}; Azure Blueprints stays Owner of the subscription until then.",
+        hint="Run it again in some minutes; if it fails, the assignment's page in the portal says why.",
         temporary=True,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from runner.documents.findings import Findings, Loaded, Place
 from runner.documents.problems import Path, printable, shown
 from runner.documents.wording import LIST_MANAGEMENT_GROUPS
-from runner.domain import deployment, naming, tagging
+from runner.domain import naming, parameters, tagging
 from runner.domain.landing_zone import LandingZone
 from runner.domain.naming import NameWrong, PatternWrong
 from runner.domain.platform import AzurePlatform
@@ -150,15 +150,15 @@ def zone_rules(loaded: Loaded, zone: LandingZone, findings: Findings) -> None:
     for index, group in enumerate(zone.spec.resource_groups):
         path = ("spec", "resourceGroups", index, "name")
         _pattern(loaded, path, group.name, naming.resource_group_name_wrong, findings)
-    for path, parameters in [
+    for path, given in [
         *((("spec", "blueprints", index), one.parameters) for index, one in enumerate(zone.spec.blueprints)),
         *(
             (("spec", "deploymentStacks", index), one.parameters)
             for index, one in enumerate(zone.spec.deployment_stacks)
         ),
     ]:
-        for name, value in parameters.items():
-            for text in deployment.texts_in(value):
+        for name, value in given.items():
+            for text in parameters.texts_in(value):
                 if bad := tagging.pattern_wrong(text):
                     findings.wrong(loaded, (*path, "parameters", name), *bad)
 

@@ -10,10 +10,10 @@ from typing import Final
 from runner.documents.problems import nearest, shown
 from runner.domain import (
     blueprint,
-    deployment,
     deployment_stack,
     document,
     landing_zone,
+    parameters,
     platform,
     provisioning,
     state,
@@ -231,8 +231,8 @@ _WORDS: dict[str, Callable[[str, str], Words]] = {
     document.VARIABLE_NAME: _variable_name,
     blueprint.USER_ASSIGNED_IDENTITY: _user_assigned_identity,
     blueprint.VERSION_NAME: _version_name,
-    deployment.DEPLOYMENT_NAME: _deployment_name,
-    deployment.PARAMETER_NAME: _parameter_name,
+    parameters.DEPLOYMENT_NAME: _deployment_name,
+    parameters.PARAMETER_NAME: _parameter_name,
     deployment_stack.TEMPLATE_SPEC: _template_spec,
     platform.HTTPS_URL: _url,
     platform.GROUP_SUFFIX: _suffix,

@@ -16,8 +16,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from runner.domain.access import Warn
-from runner.domain.deployment import DeploymentName, ExcludedActions, ExcludedPrincipals, Parameters
 from runner.domain.document import Location, ManagementGroupId, Uuid, Value
+from runner.domain.parameters import DeploymentName, ExcludedActions, ExcludedPrincipals, Parameters
 
 NO_NEW_ASSIGNMENTS = date(2026, 10, 31)
 FROZEN_AFTER = date(2026, 12, 31)

@@ -1,8 +1,8 @@
 """From documents to what Terraform is to build: which blocks the root module has, and the values they get.
 
 Pure. Structure (which blocks exist) and values (what they are given) are kept apart: structure goes through templates, values
-only ever into `inputs.auto.tfvars.json`, where `${…}` is literal (observed). Block names are the runner's own words, so no text
-of a document ever becomes Terraform code.
+only ever into `inputs.auto.tfvars.json`, where `${…}` is literal (observed). Of a document's text, only names that are nothing but
+letters, digits, `-` and `_` become part of a block's name, and so of Terraform code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runner.domain import naming, tagging
+from runner.domain import deployments, naming, tagging
 from runner.domain.access import Frozen, Group, Wanted, Warn
 from runner.domain.facts import Facts
 from runner.domain.landing_zone import LandingZone, RoleDefinition
@@ -63,6 +63,8 @@ class Configuration:
     kind: Literal["subscription", "resource-group"]
     blocks: frozenset[str]
     resource_groups: tuple[str, ...]
+    blueprints: tuple[str, ...]
+    stacks: tuple[str, ...]
     removed: tuple[str, ...]
     imports: tuple[Import, ...]
     backend: StateBackend
@@ -81,6 +83,7 @@ class Role:
 
 
 NO_FACTS = Facts()
+BLUEPRINTS_OWNER = "blueprints_owner"  # block that makes Azure Blueprints Owner of the subscription
 TENANT_GROUP = "tenant"  # block key of the resource group that is itself the tenant
 
 
@@ -112,22 +115,34 @@ def compose(
             "resource_groups": resource_groups,
             "tags": {facts.tag_spellings.get(name, name): value for name, value in tags.tags.items()},
         }
+    made = deployments.NOTHING
+    if leaving is None:
+        made = deployments.of(placed.zone, tenant, platform.blueprint_location, subscription_id(placed), facts)
+        inputs |= made.inputs
+        blocks |= {BLUEPRINTS_OWNER} if made.owner else set()
     target = management_group_for(placed, leaving)
     if target is not None and not (leaving is None and stays_below(placed, facts)):
         blocks.add("management_group")
         inputs["management_group_id"] = target
     removed = _removed(placed, leaving) if leaving else ()
+    removed += tuple(f"blueprint_{name}" for name in facts.released)
+    if BLUEPRINTS_OWNER not in blocks and (facts.released or (leaving and zone.blueprints)):
+        removed += (
+            BLUEPRINTS_OWNER,
+        )  # what is still assigned, or on its way to be gone, needs Azure Blueprints as Owner
     return Configuration(
         tenant=tenant.name,
         kind=kind,
         blocks=frozenset(blocks),
         resource_groups=tuple(resource_groups) if leaving is None else (),
+        blueprints=made.blueprints,
+        stacks=made.stacks,
         removed=removed,
         imports=imports,
         backend=platform.state_backend,
         inputs=inputs,
         groups=groups,
-        warnings=tags.warnings,
+        warnings=(*tags.warnings, *made.warnings),
     )
 
 

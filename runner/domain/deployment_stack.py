@@ -15,8 +15,8 @@ from pydantic import Field, JsonValue, StringConstraints, model_validator
 
 from runner.domain.access import Warn
 from runner.domain.blueprint import VERSION_NAME
-from runner.domain.deployment import DeploymentName, ExcludedActions, ExcludedPrincipals, Parameters
 from runner.domain.document import Location, Value, wrong
+from runner.domain.parameters import DeploymentName, ExcludedActions, ExcludedPrincipals, Parameters
 
 API_VERSION = "2024-03-01"
 TYPE = f"Microsoft.Resources/deploymentStacks@{API_VERSION}"

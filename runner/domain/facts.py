@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from runner.domain.access import Frozen
-from runner.domain.deployment import Declared
+from runner.domain.parameters import Declared
 
 
 class Source(Frozen):
@@ -63,7 +63,8 @@ class Facts(Frozen):
     ids by the name. `access_suspended`: somebody asked to delete the tenant, so nobody has access until that is declined.
 
     `blueprints` are those that are managed, by name: not one whose end has come. `blueprints_principal` is the object id of Azure
-    Blueprints where it has to be Owner. `stacks` are the deployment stacks, by name.
+    Blueprints where it has to be Owner. `released` are the blueprints whose assignment leaves the state and stays in Azure. `stacks` are
+    the deployment stacks, by name.
     """
 
     subscription_name: str = ""
@@ -75,6 +76,7 @@ class Facts(Frozen):
     source: Source = Source()
     blueprints: dict[str, BlueprintFacts] = {}
     blueprints_principal: str = ""
+    released: tuple[str, ...] = ()
     unmanaged_assignments: tuple[UnmanagedAssignment, ...] = ()
     stacks: dict[str, StackFacts] = {}
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from runner.domain import subscription, wording
 from runner.domain.access import AccessPlan, Addition, Frozen, Warn
-from runner.domain.configuration import Configuration, Placed
+from runner.domain.configuration import BLUEPRINTS_OWNER, Configuration, Placed
 from runner.domain.facts import Facts
 from runner.domain.invocation import Invocation
 from runner.domain.landing_zone import ApprovalRules
@@ -213,6 +213,7 @@ def context_of(configuration: Configuration, facts: Facts) -> wording.Context:
         scope=scope,
         group_names={group.alias: group.name for group in configuration.groups},
         management_group_now=facts.management_group,
+        older_blueprints=frozenset(name for name, found in facts.blueprints.items() if found.older),
     )
 
 
@@ -264,12 +265,15 @@ def risks_of(
             Action.REPLACE,
         ):
             group = context.group_names.get(change.key.rpartition("/")[0], change.key)
+            who = "Azure Blueprints" if change.block == BLUEPRINTS_OWNER else f"the group {group}"
             risks.append(
                 Risk(
                     code="gives-highest-rights",
-                    text=f"Gives {wording.role_name(role or '')} on {context.scope} to the group {group}",
+                    text=f"Gives {wording.role_name(role or '')} on {context.scope} to {who}",
                 )
             )
+        if change.action is Action.UPDATE and change.block.removeprefix("blueprint_") in context.older_blueprints:
+            risks.append(Risk(code="downgrades-blueprint", text=wording.sentence(change, context)))
         if change.block == "management_group" and change.action in (Action.CREATE, Action.REPLACE):
             text = wording.sentence(change, context)
             if text.startswith("Move"):

@@ -55,12 +55,22 @@ class Holding(Frozen):
     failure: str = ""
 
 
-Kind = Literal["create", "claim", "accept", "rename", "give-owner", "drop-own-owner", "cancel"]
+Kind = Literal[
+    "create",
+    "claim",
+    "accept",
+    "rename",
+    "give-owner",
+    "drop-own-owner",
+    "await-assignment",
+    "drop-blueprints-owner",
+    "cancel",
+]
 
 
 class Step(Frozen):
-    """One thing that is done about a subscription. `name` is the one it gets, `before` the one it has; `principal` is who gets or loses
-    Owner. The rest is what an order says: `owner` only where another identity orders it."""
+    """One thing that is done about a subscription. `name` is the one it gets (or a blueprint assignment's that goes), `before` the one
+    it has; `principal` is who gets or loses Owner. The rest is what an order says: `owner` only where another identity orders it."""
 
     kind: Kind
     subscription: str
@@ -76,7 +86,7 @@ class Step(Frozen):
     owner: str = ""
 
 
-AFTERWARDS = frozenset({"drop-own-owner", "cancel"})
+AFTERWARDS = frozenset({"drop-own-owner", "await-assignment", "drop-blueprints-owner", "cancel"})
 """Steps that follow on Terraform; all others go before it."""
 
 
@@ -218,7 +228,14 @@ def _cancellation(placed: Placed, facts: Facts, subscription: str) -> Iterator[S
 
 # --- words -----------------------------------------------------------------------------------------------------------
 
-_SIGNS: Mapping[Kind, str] = {"create": "+", "claim": "+", "give-owner": "+", "drop-own-owner": "-", "cancel": "-"}
+_SIGNS: Mapping[Kind, str] = {
+    "create": "+",
+    "claim": "+",
+    "give-owner": "+",
+    "drop-own-owner": "-",
+    "drop-blueprints-owner": "-",
+    "cancel": "-",
+}
 
 
 def sign(step: Step) -> str:
@@ -245,6 +262,10 @@ def sentence(step: Step, scope: str) -> str:
             return f"Make {step.principal} Owner of {scope} directly (subscriptionOwnerObjectIds)"
         case "drop-own-owner":
             return f"Give up the runner's own Owner ({step.principal}) on {scope} at the end, once others are Owner"
+        case "await-assignment":
+            return f"Wait until the blueprint assignment {step.name} is gone from {scope}"
+        case "drop-blueprints-owner":
+            return f"Take Owner on {scope} away from Azure Blueprints ({step.principal}) once its assignments are gone"
         case "cancel":
             return f'Cancel the subscription "{step.before}" ({step.subscription}) at the end, whatever is in it'
 

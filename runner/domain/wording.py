@@ -45,6 +45,7 @@ class Context:
     scope: str
     group_names: Mapping[str, str] = field(default_factory=dict)
     management_group_now: str | None = None
+    older_blueprints: frozenset[str] = frozenset()
 
 
 def role_name(role_id: str) -> str:
@@ -65,7 +66,7 @@ def sign(change: ResourceChange) -> str:
 
 def role_of(change: ResourceChange) -> str | None:
     """Role definition id of a role assignment; None for anything else."""
-    if change.block != "roles":
+    if change.block not in ("roles", "blueprints_owner"):
         return None
     found = _get(change.after or change.before, "body", "properties", "roleDefinitionId")
     return str(found).rsplit("/", 1)[-1].lower() if found else change.key.rpartition("/")[2] or None
@@ -120,6 +121,12 @@ def _thing(change: ResourceChange, context: Context) -> str:
         return f"the group {name}"
     if change.block.startswith("resource_group_"):
         return f"the resource group {name}"
+    if change.block.startswith("blueprint_"):
+        return f"the blueprint assignment {name}"
+    if change.block.startswith("stack_"):
+        return f"the deployment stack {name}"
+    if change.block == "blueprints_owner":
+        return f"the role Owner of Azure Blueprints on {context.scope}"
     if change.block == "roles":
         alias = change.key.rpartition("/")[0]
         return f"the role {role_name(role_of(change) or '')} of the group {context.group_names.get(alias, alias)}"
@@ -138,6 +145,12 @@ def _known(change: ResourceChange, context: Context) -> str | None:
             return _tags(change, context)
         case block if block.startswith("resource_group_"):
             return _resource_group(change)
+        case block if block.startswith("blueprint_"):
+            return _blueprint(change, context)
+        case "blueprints_owner":
+            return _blueprints_owner(change, context)
+        case block if block.startswith("stack_"):
+            return _stack(change, context)
         case _:
             return None
 
@@ -222,6 +235,76 @@ def _resource_group(change: ResourceChange) -> str:
             return f"Delete the resource group {old} with everything in it and create {name} in {location}"
         case _:
             return f"Change the resource group {name}"
+
+
+def _blueprint(change: ResourceChange, context: Context) -> str:
+    name = _get(change.after, "name") or _get(change.before, "name") or change.key
+    old, new = _version(change.before), _version(change.after)
+    lock = _get(change.after, "body", "properties", "locks", "mode")
+    locked = f", locked with {lock}" if lock not in (None, "None") else ""
+    match change.action:
+        case Action.CREATE:
+            return f"Assign the blueprint {name} ({new}) to {context.scope}{locked}"
+        case Action.DELETE:
+            return f"Remove the blueprint assignment {name} from {context.scope}: its locks end, what it deployed stays"
+        case Action.FORGET:
+            return f"Leave the blueprint assignment {name} on {context.scope} as it is, no longer managed"
+        case Action.REPLACE:
+            return f"Remove the blueprint assignment {name} from {context.scope} and assign it anew ({new}){locked}"
+        case _ if old != new:
+            return f"Move the blueprint {name} on {context.scope} from {old} to {new}{locked}"
+        case _:
+            return f"Assign the blueprint {name} ({new}) to {context.scope} once more{locked}"
+
+
+def _version(planned: Any) -> str:
+    found = str(_get(planned, "body", "properties", "blueprintId") or "")
+    return found.rpartition("/versions/")[2] or "a version that is known after apply"
+
+
+def _blueprints_owner(change: ResourceChange, context: Context) -> str:
+    match change.action:
+        case Action.CREATE:
+            return f"Make Azure Blueprints Owner of {context.scope}, which its system-assigned identities need"
+        case Action.DELETE:
+            return f"Take Owner on {context.scope} away from Azure Blueprints"
+        case Action.FORGET:
+            return f"Leave Azure Blueprints Owner of {context.scope}, no longer managed"
+        case Action.REPLACE:
+            return f"Take Owner on {context.scope} from Azure Blueprints and give it anew"
+        case _:
+            return f"Change how Azure Blueprints is Owner of {context.scope}"
+
+
+def _stack(change: ResourceChange, context: Context) -> str:
+    name = _get(change.after, "name") or _get(change.before, "name") or change.key
+    old, new = (_get(side, "body", "properties", "description") for side in (change.before, change.after))
+    mode = _get(change.after, "body", "properties", "denySettings", "mode")
+    denied = f", with deny mode {mode}" if mode not in (None, "none") else ""
+    match change.action:
+        case Action.CREATE:
+            return f"Deploy the stack {name} ({new}) into {context.scope}{denied}"
+        case Action.DELETE:
+            return f"Delete the deployment stack {name} of {context.scope}; {_unmanaged(change.before)}"
+        case Action.FORGET:
+            return f"Leave the deployment stack {name} of {context.scope} as it is, no longer managed"
+        case Action.REPLACE:
+            return f"Delete the deployment stack {name} of {context.scope}, and deploy it anew ({new}){denied}; {_unmanaged(change.before)}"
+        case _ if old and old != new:
+            return f"Deploy the stack {name} of {context.scope} anew: {new} in place of {old}{denied}"
+        case _:
+            return f"Deploy the stack {name} ({new}) of {context.scope} once more{denied}"
+
+
+def _unmanaged(before: Any) -> str:
+    """What becomes of what a stack deployed."""
+    action = _get(before, "body", "properties", "actionOnUnmanage") or {}
+    gone = [
+        words
+        for key, words in (("resources", "resources"), ("resourceGroups", "resource groups with everything in them"))
+        if str(action.get(key)) == "delete"
+    ]
+    return f"its {' and its '.join(gone)} are deleted" if gone else "what it deployed stays"
 
 
 def _by_address(change: ResourceChange) -> str:

@@ -87,7 +87,7 @@ class Terraform:
             workspace.write(files, directory)
         with self._session(run, platform, configuration, journal, stop) as session:
             self._initialise(session, configuration, files, journal)
-            for address in snapshot.half_made_groups(self._content(configuration, session) or b"{}"):
+            for address in snapshot.half_made(self._content(configuration, session) or b"{}"):
                 with self._step(journal, "keep what was half made") as note:
                     engine.untaint(session, address)
                     note(address)

@@ -14,7 +14,12 @@ import uuid
 from runner.ports import StateVersion
 
 ERRORED = "errored.tfstate"
-_RESOURCE_GROUP = "Microsoft.Resources/resourceGroups@"
+# What Azure keeps when making it has failed, and what making it once more brings to its end.
+_KEPT = (
+    "Microsoft.Resources/resourceGroups@",
+    "Microsoft.Blueprint/blueprintAssignments@",
+    "Microsoft.Resources/deploymentStacks@",
+)
 
 
 def header(content: bytes | None) -> tuple[str, int]:
@@ -58,10 +63,12 @@ def is_in(content: bytes, current: StateVersion) -> bool:
         return False
 
 
-def half_made_groups(content: bytes) -> list[str]:
-    """Addresses of the resource groups that are tainted: Azure made them and answered with an error, or not at all.
+def half_made(content: bytes) -> list[str]:
+    """Addresses of the resource groups, blueprint assignments and deployment stacks that are tainted: Azure made them and answered with
+    an error, or not at all.
 
-    Such a group would be deleted and made again, which their module rightly forbids; one that exists is as good as any.
+    Such a thing would be deleted and made again: a group with all that is in it, which its module rightly forbids, and a stack or an
+    assignment with what it protects. One that exists is as good as any, and a change brings it to its end.
     """
     return [
         f"{resource['module']}.{resource['type']}.{resource['name']}"
@@ -69,5 +76,5 @@ def half_made_groups(content: bytes) -> list[str]:
         for instance in resource.get("instances", [])
         if instance.get("status") == "tainted"
         and resource.get("module")
-        and str(instance.get("attributes", {}).get("type")).startswith(_RESOURCE_GROUP)
+        and str(instance.get("attributes", {}).get("type")).startswith(_KEPT)
     ]

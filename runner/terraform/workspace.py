@@ -22,6 +22,7 @@ _MODULES = {
     "groups": "entra-groups",
     "roles": "role-assignments",
     "tags": "subscription-tags",
+    "blueprints_owner": "role-assignments",
 }
 
 
@@ -40,6 +41,8 @@ def render(configuration: Configuration, sources: Sources) -> dict[str, bytes]:
         "kind": configuration.kind,
         "blocks": configuration.blocks,
         "resource_groups": configuration.resource_groups,
+        "blueprints": configuration.blueprints,
+        "stacks": configuration.stacks,
         "removed": configuration.removed,
         "imports": configuration.imports,
         "backend": block(configuration.backend),
@@ -52,8 +55,12 @@ def render(configuration: Configuration, sources: Sources) -> dict[str, bytes]:
     values = json.dumps(configuration.inputs, indent=2, sort_keys=True, ensure_ascii=False)
     files[INPUTS] = f"{values}\n".encode()
     called = {_MODULES[name] for name in configuration.blocks}
-    if configuration.resource_groups:
-        called.add("resource-group")
+    for names, module in (
+        (configuration.resource_groups, "resource-group"),
+        (configuration.blueprints, "blueprint-assignment"),
+        (configuration.stacks, "deployment-stack"),
+    ):
+        called |= {module} if names else set()
     for module in called:
         for file in (sources.modules / module).glob("*.tf"):
             files[f"modules/{module}/{file.name}"] = file.read_bytes()

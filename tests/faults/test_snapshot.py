@@ -45,5 +45,5 @@ def test_only_resource_groups_are_kept_when_they_are_half_made() -> None:
             resource("module.roles", "Microsoft.Authorization/roleAssignments@2022-04-01"),
         ]
     }
-    assert snapshot.half_made_groups(json.dumps(state).encode()) == ["module.resource_group_a.azapi_resource.this"]
-    assert snapshot.half_made_groups(b"{}") == []
+    assert snapshot.half_made(json.dumps(state).encode()) == ["module.resource_group_a.azapi_resource.this"]
+    assert snapshot.half_made(b"{}") == []

@@ -1,4 +1,4 @@
-"""What blueprints and deployment stacks have in common: their names, the parameters they declare, and the values these get.
+"""Parameters of blueprints and of ARM templates: what is declared, and the values that a landing zone gives.
 
 meshStack filled a blueprint's parameters `workspaceIdentifier`, `projectIdentifier`, `SubscriptionId` and `tag<Key>` (docs of Azure
 landing zones, "Available Blueprint Parameters"); a zone adds its own values, in which `${…}` stands for what it stands for in tags.
