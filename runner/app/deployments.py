@@ -269,8 +269,8 @@ def _retired(one: Blueprint, placed: Placed) -> InputError:
     return InputError(
         "Azure Blueprints assigns nothing new",
         code="blueprints-retired",
-        detail=f"The landing zone {placed.zone.name} has the blueprint {one.name}, which {placed.tenant.name} is not assigned yet, and Azure "
-        f"makes no new assignments since {blueprints.NO_NEW_ASSIGNMENTS}.",
+        detail=f"The landing zone {placed.zone.name} has the blueprint {one.name}, which {placed.tenant.name} is not assigned yet, and "
+        f"Azure makes no new assignments since {blueprints.NO_NEW_ASSIGNMENTS}.",
         hint=f"lzr migrate blueprint {placed.zone.name}  writes the deployment stack that takes its place.",
     )
 

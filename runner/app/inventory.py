@@ -21,11 +21,12 @@ from runner.domain.configuration import (
     tag_scope,
     wanted,
 )
+from runner.domain.deployment_stack import deny_warnings
 from runner.domain.facts import Facts
 from runner.domain.plan import Action, ResourceChange
 from runner.domain.review import Review
 from runner.domain.run import Status
-from runner.ports import Azure, ResourceManager, SubscriptionFacts
+from runner.ports import Azure, Deployments, ResourceManager, SubscriptionFacts
 
 _GOOD = (Status.APPLIED,)
 _LOOKED_AT = 50  # applied runs; what an older one left is known to somebody by now
@@ -34,7 +35,9 @@ _LOOKED_AT = 50  # applied runs; what an older one left is known to somebody by 
 class Item(Frozen):
     """One thing of a tenant: what it should be and what it is, in words; empty words where it should not be, or is not."""
 
-    kind: Literal["management group", "resource group", "group", "members", "role", "tag"]
+    kind: Literal[
+        "management group", "resource group", "blueprint", "deployment stack", "group", "members", "role", "tag"
+    ]
     name: str
     should: str
     found: str
@@ -66,6 +69,7 @@ def items_of(
         found.append(
             Item(kind="resource group", name=group["name"], should=group["location"], found=where, matches=same)
         )
+    found += _deployments(placed, subscription.id, azure.deployments)
     groups = _identified(groups_of(placed, facts), azure)
     for one in groups:
         found.append(
@@ -74,6 +78,32 @@ def items_of(
     found += _members(placed, groups, azure, ports, suspended=suspended)
     found += _roles(placed, groups, resources)
     return found + _tags(placed, resources.tags(tag_scope(placed)))
+
+
+def _deployments(placed: Placed, subscription: str, deployments: Deployments) -> list[Item]:
+    """Blueprints with the version that is assigned, also those that the landing zone does not list; and stacks with what they deployed."""
+    spec = placed.zone.spec
+    if placed.platform.spec.type != "azure":
+        return []
+    now = {one.name.lower(): one for one in deployments.assignments(subscription)}
+    items = []
+    for blueprint in spec.blueprints:
+        there = now.pop(blueprint.name.lower(), None)
+        most = blueprint.max_auto_upgrade_version
+        said = f"{there.version} ({there.state})" if there else ""
+        good = there is not None and not there.failed and (most is None or there.version.lower() == most.lower())
+        items.append(Item(kind="blueprint", name=blueprint.name, should=most or "assigned", found=said, matches=good))
+    items += [
+        Item(kind="blueprint", name=one.name, should="", found=f"{one.version}, not managed", matches=False)
+        for one in now.values()
+    ]
+    for stack in spec.deployment_stacks:
+        found = deployments.stack(subscription, stack.name)
+        wrong = [warning.text for warning in deny_warnings(stack, found)] if found else []
+        told = "; ".join([f"{found.description} ({found.state})", *wrong]) if found else ""
+        good = found is not None and not (wrong or found.failed) and found.description == stack.deployed
+        items.append(Item(kind="deployment stack", name=stack.name, should=stack.deployed, found=told, matches=good))
+    return items
 
 
 def as_it_leaves(items: Sequence[Item], placed: Placed) -> list[Item]:

@@ -84,6 +84,7 @@ class PlatformChecks:
             yield Question("subscription-rights", tenants, lambda: self._subscriptions(own, own_subscriptions))
             yield Question("origin-rights", tenants, lambda: self._origins(own, own_subscriptions))
         yield from self._of_blueprints(own)
+        yield from self._of_template_specs(own)
 
     def _identity(self, principal: ServicePrincipal, entra_tenant: str) -> Identity:
         rights = self.tools.rights(self.platform, principal, entra_tenant, self.stop)
@@ -238,14 +239,27 @@ class PlatformChecks:
     # --- Blueprints
 
     def _of_blueprints(self, own: Identity) -> Iterator[Question]:
-        principal, identities = blueprint_principal(self.platform), blueprint_identities(self.zones)
+        principal = self.platform.spec.blueprint_service_principal
         about = f"platform {self.platform.name}"
         if principal is not None:
             yield Question("blueprint-principal", about, partial(self._blueprint_principal, own, principal))
-        for identity in identities:
+        for identity in user_identities(self.zones):
             yield Question(
                 "blueprint-identity", f"landing zone {identity.zone}", partial(self._user_identity, own, identity)
             )
+
+    def _of_template_specs(self, own: Identity) -> Iterator[Question]:
+        for spec in template_specs(self.zones):
+            about = f"template spec {spec.rpartition('/')[2]}"
+            yield Question("template-spec", about, partial(self._rights_at, own, spec, Where.TEMPLATE_SPEC))
+
+    def _rights_at(self, own: Identity, scope: str, where: Where) -> Iterator[Outcome]:
+        if (token := own.arm) is None:
+            yield skipped(NO_TOKEN)
+        elif (granted := own.rights.granted(scope)) is None:
+            yield wrong(_unseen(scope), _reader(scope, own.assignee(token)))
+        else:
+            yield diagnosis.of_actions(self._needed(where), granted, scope=scope, assignee=own.assignee(token))
 
     def _blueprint_principal(self, own: Identity, object_id: str) -> Iterator[Outcome]:
         if own.graph is None:
@@ -304,21 +318,21 @@ def of_platforms(
         ).questions()
 
 
-def blueprint_principal(platform: AzurePlatform) -> str | None:
-    """Object id of the Azure Blueprints principal, where the platform's document gives it."""
-    found: str | None = getattr(platform.spec, "blueprint_service_principal", None)
-    return found
-
-
-def blueprint_identities(zones: Iterable[LandingZone]) -> tuple[UserIdentity, ...]:
+def user_identities(zones: Iterable[LandingZone]) -> tuple[UserIdentity, ...]:
     """The user-assigned identities that the landing zones' blueprints are assigned with, each once for a zone."""
     found = [
         UserIdentity(zone.name, identity.resource_id, identity.object_id)
         for zone in zones
-        for blueprint in getattr(zone.spec, "blueprints", ())
-        if (identity := getattr(blueprint, "user_assigned_identity", None)) is not None
+        for blueprint in zone.spec.blueprints
+        if (identity := blueprint.user_assigned_identity) is not None
     ]
     return tuple(dict.fromkeys(found))
+
+
+def template_specs(zones: Iterable[LandingZone]) -> tuple[str, ...]:
+    """Resource ids of the template specs that the landing zones' deployment stacks deploy, each once."""
+    found = (stack.template_spec for zone in zones for stack in zone.spec.deployment_stacks)
+    return tuple(dict.fromkeys(one for one in found if one is not None))
 
 
 def _unseen(what: str) -> str:

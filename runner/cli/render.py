@@ -61,6 +61,14 @@ def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
         click.echo(
             f"{configuration.inputs['subscription_id']} stands for the subscription that the runner makes or takes."
         )
+    if not leaving:
+        spec, there = placed.zone.spec, {*configuration.blueprints, *configuration.stacks}
+        for what, listed in (("blueprint", spec.blueprints), ("deployment stack", spec.deployment_stacks)):
+            for one in listed:
+                if one.name not in there:
+                    click.echo(
+                        f"The {what} {one.name} is left out: which parameters it has, only Azure knows (lzr plan asks)."
+                    )
     for line in _by_hand(configuration, out):
         click.echo(line)
     return 0

@@ -64,7 +64,7 @@ def declared_of(parameters: Any) -> dict[str, Declared]:
         str(name): Declared(
             type=str(one.get("type", "")).lower(),
             required="defaultValue" not in one and one.get("nullable") is not True,
-            allowed=tuple(one.get("allowedValues") or ()),
+            allowed=tuple(one["allowedValues"]) if isinstance(one.get("allowedValues"), list) else (),
         )
         for name, one in found.items()
         if isinstance(one, dict)

@@ -26,6 +26,7 @@ class Where(StrEnum):
     ENROLLMENT = "billing, the enrollment account"
     INVOICE_SECTION = "billing, the invoice section"
     IDENTITY = "ARM, the user-assigned identity"
+    TEMPLATE_SPEC = "ARM, the template spec"
     FUNCTION = "the function's application"
 
 
@@ -46,6 +47,9 @@ class When(StrEnum):
     ENROLLMENT = "where subscriptions are made under an Enterprise Agreement"
     AGREEMENT = "where subscriptions are made under a Customer Agreement, by `sourceServicePrincipal`"
     IDENTITY = "blueprints with a user-assigned identity"
+    BLUEPRINTS = "with `blueprints`"
+    STACKS = "with `deploymentStacks`"
+    TEMPLATE_SPECS = "deployment stacks of a template spec"
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,10 @@ _MANAGER = "Management Group Contributor"
 _ACCESS = "User Access Administrator"
 _TAGGER = "Tag Contributor"
 _WIDE = "Contributor"
+_OPERATOR = "Blueprint Operator"
+_STACKER = "Azure Deployment Stack Owner"
+_BLUEPRINTS = "https://learn.microsoft.com/azure/governance/blueprints/overview#permissions-in-azure-blueprints"
+_STACKS = "https://learn.microsoft.com/azure/azure-resource-manager/bicep/deployment-stacks#built-in-roles"
 
 GROUPS_ADMINISTRATOR = "fdd7a751-b60b-444a-984c-02652fe8fa1c"  # template id of the Entra role
 FUNCTION_ROLE = "Access"  # value of the application role whose display name is SPP-Access
@@ -194,6 +202,48 @@ NEEDS: tuple[Need, ...] = (
         MESHSTACK,
         role="Managed Identity Operator",
     ),
+    *(
+        Need(
+            f"Microsoft.Blueprint/{what}/read", Where.MANAGEMENT_GROUP, why, When.BLUEPRINTS, _BLUEPRINTS, role="Reader"
+        )
+        for what, why in (
+            ("blueprints", "finding the blueprint"),
+            ("blueprints/versions", "finding its versions"),
+            ("blueprints/versions/artifacts", "finding its static parameters"),
+        )
+    ),
+    *(
+        _arm(
+            f"Microsoft.Blueprint/blueprintAssignments/{action}",
+            why,
+            _OPERATOR,
+            when=When.BLUEPRINTS,
+            source=_BLUEPRINTS,
+        )
+        for action, why in (
+            ("read", "assigning blueprints"),
+            ("write", "assigning blueprints"),
+            ("whoisblueprint/action", "finding out who Azure Blueprints is"),
+            ("delete", "removing assignments of a tenant that leaves"),
+        )
+    ),
+    *(
+        _arm(f"Microsoft.Resources/deploymentStacks/{action}", why, _STACKER, when=When.STACKS, source=_STACKS)
+        for action, why in (
+            ("read", "deployment stacks"),
+            ("write", "deployment stacks"),
+            ("delete", "stacks that are not listed any more"),
+            ("manageDenySetting/action", "deny settings of stacks"),
+        )
+    ),
+    Need(
+        "Microsoft.Resources/templateSpecs/versions/read",
+        Where.TEMPLATE_SPEC,
+        "reading and deploying its version",
+        When.TEMPLATE_SPECS,
+        _STACKS,
+        role="Template Spec Reader",
+    ),
     Need(FUNCTION_ROLE, Where.FUNCTION, "calling the function", When.FUNCTION, MESHSTACK),
 )
 
@@ -224,6 +274,14 @@ def conditions(platform: AzurePlatform, zones: Iterable[LandingZone]) -> frozens
             found |= {When.RESOURCE_GROUPS, When.LEAVING}
         if zone.spec.azure_function is not None:
             found.add(When.FUNCTION)
+        if zone.spec.blueprints:
+            found.add(When.BLUEPRINTS)
+        if any(one.user_assigned_identity is not None for one in zone.spec.blueprints):
+            found.add(When.IDENTITY)
+        if zone.spec.deployment_stacks:
+            found.add(When.STACKS)
+        if any(one.template_spec is not None for one in zone.spec.deployment_stacks):
+            found.add(When.TEMPLATE_SPECS)
     return frozenset(found)
 
 

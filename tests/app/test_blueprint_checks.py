@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,13 +15,17 @@ from runner import documents
 from runner.app.doctor import Instruments
 from runner.app.platform_checks import BLUEPRINTS, of_platforms
 from runner.domain.azure_actions import Granted
+from runner.domain.blueprint import Blueprint, UserAssignedIdentity
 from runner.domain.diagnosis import Check, State
 from runner.ports import Token
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo"
 PRINCIPAL = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
-RESOURCE = "/subscriptions/1/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/deployer"
+RESOURCE = (
+    "/subscriptions/4f1c0000-0000-4000-8000-000000009b20/resourceGroups/rg"
+    "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/deployer"
+)
 ASSIGN = "Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action"
 
 
@@ -43,11 +46,13 @@ class KnownRights:
         return self.roles
 
 
-def checked(rights: KnownRights, *, principal: str | None = None, identity: Any = None) -> list[Check]:
+def checked(
+    rights: KnownRights, *, principal: str | None = None, identity: UserAssignedIdentity | None = None
+) -> list[Check]:
     """What the doctor says about a platform that names the principal, and a zone whose blueprint has the identity."""
     read = documents.read([DEMO])
     (platform,), (zone,) = read.platforms.values(), read.zones.values()
-    blueprints = (SimpleNamespace(user_assigned_identity=identity),)
+    blueprints = (Blueprint(name="lz", user_assigned_identity=identity),) if identity else ()
     platform = platform.model_copy(
         update={"spec": platform.spec.model_copy(update={"blueprint_service_principal": principal})}
     )
@@ -88,7 +93,7 @@ def test_the_principal_has_to_be_that_of_azure_blueprints(principals: dict[str, 
     [((Granted((ASSIGN,)),), State.OK), ((Granted(("*/read",)),), State.WRONG), (None, State.WRONG)],
 )
 def test_a_user_assigned_identity_has_to_be_assignable(roles: tuple[Granted, ...] | None, state: State) -> None:
-    identity = SimpleNamespace(resource_id=RESOURCE, object_id=PRINCIPAL)
+    identity = UserAssignedIdentity(resource_id=RESOURCE, object_id=PRINCIPAL)
     found = checked(KnownRights({PRINCIPAL: OTHER}, roles), identity=identity)
     assert [check.state for check in found] == [state]
     if roles is not None and state is State.WRONG:
@@ -97,7 +102,7 @@ def test_a_user_assigned_identity_has_to_be_assignable(roles: tuple[Granted, ...
 
 
 def test_an_identity_whose_object_id_is_not_there_is_a_warning() -> None:
-    identity = SimpleNamespace(resource_id=RESOURCE, object_id=PRINCIPAL)
+    identity = UserAssignedIdentity(resource_id=RESOURCE, object_id=PRINCIPAL)
     found = checked(KnownRights({}, (Granted((ASSIGN,)),)), identity=identity)
     assert [check.state for check in found] == [State.OK, State.WARNING]
 

@@ -15,8 +15,6 @@ from runner.domain.permissions import NEEDS, When, Where
 from runner.domain.platform import AzurePlatform
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-LATER = {When.IDENTITY}
-"""What no platform or landing zone says by itself."""
 
 
 def read(example: str) -> tuple[AzurePlatform, tuple[LandingZone, ...]]:
@@ -83,11 +81,14 @@ def test_a_platform_of_resource_groups_needs_nothing_at_management_groups() -> N
 def test_every_row_of_the_table_is_asked_for_by_some_documents() -> None:
     asked = {
         need
-        for example in ("demo", "documents/subscriptions", "documents/resource-groups", "documents/home-tenants")
+        for example in (
+            "demo",
+            *(f"documents/{name}" for name in ("subscriptions", "resource-groups", "home-tenants", "deployments")),
+        )
         for where in Where
         for need in permissions.needed(where, permissions.conditions(*read(example)))
     }
-    assert {need for need in NEEDS if need.when not in LATER} == asked
+    assert set(NEEDS) == asked
 
 
 @pytest.mark.parametrize(
