@@ -18,6 +18,7 @@ from runner.domain.deletion import Deletion, Standing
 from runner.domain.deployment_stack import StackReply
 from runner.domain.events import Event, Kind
 from runner.domain.invocation import Answer, Invocation
+from runner.domain.migration import Definition
 from runner.domain.plan import Plan
 from runner.domain.platform import AzurePlatform
 from runner.domain.review import BundleFacts
@@ -263,6 +264,9 @@ class Deployments(Protocol):
 
     def fixed_parameters(self, definition_id: str, version: str) -> dict[str, str]:
         """Parameters that the artifacts of a version have a value for, by name, with the artifact's name."""
+
+    def definition(self, definition_id: str, version: str) -> Definition | None:
+        """A published version of a blueprint with its artifacts, whole; None where there is none or it may not be read."""
 
     def assignments(self, subscription_id: str) -> tuple[Assignment, ...]:
         """The blueprint assignments of a subscription, by name; none where they may not be read."""

@@ -16,6 +16,7 @@ from runner.azure.http import Client, segment
 from runner.domain import blueprint, deployment_stack
 from runner.domain.blueprint import Published
 from runner.domain.deployment_stack import StackReply, reply_of
+from runner.domain.migration import Definition
 from runner.ports import Assignment, Version
 
 BLUEPRINT = {"api-version": blueprint.API_VERSION}
@@ -55,6 +56,15 @@ class AzureDeployments:
                 if value is not None and not (isinstance(value, str) and _EXPRESSION.match(value)):
                     fixed.setdefault(str(name), f"the artifact {artifact.get('name', '')}")
         return fixed
+
+    def definition(self, definition_id: str, version: str) -> Definition | None:
+        """See Deployments."""
+        path = f"{_checked(definition_id)}/versions/{segment(version)}"
+        reply = self._arm.get(path, BLUEPRINT, also=UNSEEN)
+        if reply.status != 200:
+            return None
+        artifacts = tuple(self._arm.pages(f"{path}/artifacts", BLUEPRINT, also=UNSEEN))
+        return Definition(str(reply.body.get("name") or version), _properties(reply.body), artifacts)
 
     def assignments(self, subscription_id: str) -> tuple[Assignment, ...]:
         """See Deployments."""

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("runner.cli.documents", "Check documents; every problem with file, line and field."),
     "schema": ("runner.cli.documents", "Print JSON Schemas of the documents, for editors."),
     "render": ("runner.cli.render", "Write the Terraform of a tenant into a directory to read or run by hand."),
+    "migrate": ("runner.cli.migrate", "Write the deployment stacks that take the place of a zone's blueprints."),
     "plan": ("runner.cli.work", "Plan tenants and show what would happen."),
     "review": ("runner.cli.runs", "Show what a run would do, or did."),
     "approve": ("runner.cli.runs", "Approve exactly what a review shows."),
@@ -47,7 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 SECTIONS = {
-    "Documents": ("init", "validate", "schema", "render"),
+    "Documents": ("init", "validate", "schema", "render", "migrate"),
     "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel"),
     "Look": ("runs", "run", "tenant", "tenants", "state"),
     "Operate": ("doctor", "store", "sandbox"),
