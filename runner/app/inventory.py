@@ -100,8 +100,8 @@ def _deployments(placed: Placed, subscription: str, deployments: Deployments) ->
     for stack in spec.deployment_stacks:
         found = deployments.stack(subscription, stack.name)
         wrong = [warning.text for warning in deny_warnings(stack, found)] if found else []
-        told = "; ".join([f"{found.description} ({found.state})", *wrong]) if found else ""
-        good = found is not None and not (wrong or found.failed) and found.description == stack.deployed
+        told = "; ".join([f"{found.deployed} ({found.state})", *wrong]) if found else ""
+        good = found is not None and not (wrong or found.failed) and found.deployed == stack.deployed
         items.append(Item(kind="deployment stack", name=stack.name, should=stack.deployed, found=told, matches=good))
     return items
 

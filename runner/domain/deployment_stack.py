@@ -122,6 +122,11 @@ class StackReply:
     def failed(self) -> bool:
         return self.state.lower() == "failed"
 
+    @property
+    def deployed(self) -> str:
+        """What is deployed; the module adds the attempt where it was not the first."""
+        return self.description.partition(" (attempt ")[0]
+
 
 def reply_of(properties: Mapping[str, Any]) -> StackReply:
     """The reply's `properties`, read leniently."""

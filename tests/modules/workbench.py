@@ -17,7 +17,15 @@ from tests.engine.run import terraform
 
 TERRAFORM = terraform()
 MODULES = Path(__file__).resolve().parents[2] / "modules"
-NAMES = ("entra-groups", "management-group-association", "resource-group", "role-assignments", "subscription-tags")
+NAMES = (
+    "blueprint-assignment",
+    "deployment-stack",
+    "entra-groups",
+    "management-group-association",
+    "resource-group",
+    "role-assignments",
+    "subscription-tags",
+)
 
 every_module = pytest.mark.parametrize("module", [MODULES / name for name in NAMES], ids=NAMES)
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import re
 
-from runner.sandbox.azure import management_groups, resources, role_assignments, subscriptions, tags, vending
+from runner.sandbox.azure import (
+    blueprints,
+    management_groups,
+    resources,
+    role_assignments,
+    stacks,
+    subscriptions,
+    tags,
+    vending,
+)
 from runner.sandbox.azure.faults import Faults
 from runner.sandbox.azure.rights import require
 from runner.sandbox.azure.routing import Route, Session, action
@@ -23,6 +32,8 @@ ROUTES: tuple[Route, ...] = (
     *management_groups.ROUTES,
     *tags.ROUTES,
     *role_assignments.ROUTES,
+    *blueprints.ROUTES,
+    *stacks.ROUTES,
     resources.ANY_RESOURCE,
 )
 

@@ -182,6 +182,8 @@ class Estate:
     billing_scopes: dict[str, BillingScope] = field(default_factory=dict)
     aliases: dict[str, Alias] = field(default_factory=dict)
     """By name in small letters."""
+    blueprints_retire: bool = False
+    """Whether Azure Blueprints ends as Microsoft says."""
     _by_principal: dict[str, dict[str, Json]] = field(default_factory=dict, repr=False)
 
     def look_at(self, target: str) -> None:

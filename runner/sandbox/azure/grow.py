@@ -167,6 +167,7 @@ def _assign_app_roles(form: TenantForm, directory: Directory, *, at: str) -> Non
 
 def _estate(form: AzureForm, home: Directory) -> Estate:
     estate = Estate(home.id, {name.lower(): shown for name, shown in form.locations.items()})
+    estate.blueprints_retire = form.blueprints_retire
     estate.management_groups[home.id] = ManagementGroup(home.id, "Tenant Root Group", None)
     for group in form.management_groups:
         estate.management_groups[group.id.lower()] = ManagementGroup(
@@ -241,6 +242,8 @@ def _add_subscription(estate: Estate, form: SubscriptionForm, *, at: str) -> Non
 def _add_resource(estate: Estate, form: PlacedResourceForm) -> None:
     namespace, *names = form.id.rpartition("/providers/")[2].split("/")
     estate.resources[form.id.lower()] = {
+        **({"kind": form.kind} if form.kind else {}),
+        **({"identity": dict(form.identity)} if form.identity else {}),
         **({"location": form.location} if form.location else {}),
         **({"tags": dict(form.tags)} if form.tags is not None else {}),
         "properties": dict(form.properties),

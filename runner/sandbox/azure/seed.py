@@ -162,7 +162,10 @@ class ResourceForm(Form):
 
 class PlacedResourceForm(Form):
     id: Annotated[str, StringConstraints(pattern=r"^(/[^/]+)*/providers/[^/]+(/[^/]+/[^/]+)+$")]
+    kind: str | None = None
+    """Beside `properties`, as an artifact of a blueprint has it."""
     location: str | None = None
+    identity: Json | None = None
     properties: Json = {}
     tags: dict[str, str] | None = None
 
@@ -219,6 +222,8 @@ class AzureForm(Form):
     subscriptions: tuple[SubscriptionForm, ...] = ()
     resources: tuple[PlacedResourceForm, ...] = ()
     """Anywhere, by id: a blueprint in a management group, a lock on a subscription."""
+    blueprints_retire: bool = False
+    """Whether Azure Blueprints ends as Microsoft says, by the sandbox's clock."""
     billing_scopes: tuple[BillingScopeForm, ...] = ()
     role_definitions: tuple[RoleDefinitionForm, ...] = ()
     role_assignments: tuple[RoleAssignmentForm, ...] = ()
