@@ -65,7 +65,9 @@ def look(run: Run, placed: Placed, azure: Azure, ports: Ports, *, to_come: bool)
         elif now is None and phase is not Phase.OPEN:
             raise _retired(one, placed)
         else:
-            found[one.name] = facts = _blueprint(one, now, earlier, placed, api)
+            found[one.name], chosen = _blueprint(one, now, earlier, placed, api)
+            facts = found[one.name]
+            warnings += chosen
             warnings += _warnings_of(one, facts, both=one.name.lower() in stacks)
     facts_of_stacks, of_stacks = _stacks(placed, earlier, api, to_come=to_come)
     unmanaged = tuple(
@@ -137,7 +139,10 @@ def _earlier(run: Run, ports: Ports) -> Facts:
     return Facts()
 
 
-def _blueprint(one: Blueprint, now: Assignment | None, earlier: Facts, placed: Placed, api: Api) -> BlueprintFacts:
+def _blueprint(
+    one: Blueprint, now: Assignment | None, earlier: Facts, placed: Placed, api: Api
+) -> tuple[BlueprintFacts, tuple[Warn, ...]]:
+    """What is to be assigned, and what is to be said of how its version was chosen."""
     zone, subscription = placed.zone, subscription_id(placed)
     definition = blueprints.definition_id(one, zone.spec.azure_management_group_id or "")
     group = one.management_group_id or zone.spec.azure_management_group_id
@@ -187,7 +192,7 @@ def _blueprint(one: Blueprint, now: Assignment | None, earlier: Facts, placed: P
     )
     filled = deployments.of_blueprint(one, facts, zone, placed.tenant, subscription)
     _refuse_missing(f"The blueprint {one.name} ({facts.version})", filled.missing, f"blueprints.{one.name}")
-    return facts
+    return facts, choice.warnings
 
 
 def _refuse_missing(what: str, missing: Iterable[str], where: str) -> None:

@@ -11,7 +11,7 @@ import click
 from runner.cli.words import ago, plain
 from runner.domain.deletion import Deletion, Standing
 
-_KINDS = ("management group", "resource group", "group", "members", "role", "tag")
+_KINDS = ("management group", "resource group", "blueprint", "deployment stack", "group", "members", "role", "tag")
 
 
 def shown(told: Mapping[str, Any], now: datetime) -> Iterator[str]:
