@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from runner.domain.access import Found, Invitation, Member
 from runner.domain.azure_actions import Granted
 from runner.domain.blueprint import Published
+from runner.domain.building_block import BuildingBlock
 from runner.domain.configuration import Configuration
 from runner.domain.deletion import Deletion, Standing
 from runner.domain.deployment_stack import StackReply
@@ -380,6 +381,28 @@ class Provider:
     source: str
     version: str
     stand_in: bool
+
+
+@dataclass(frozen=True)
+class Code:
+    """A building block's files by their paths in it, and the commit they are of."""
+
+    commit: str
+    files: Mapping[str, str]
+
+
+class Modules(Protocol):
+    """Code of building blocks that is elsewhere: in git repositories, also such as registries name."""
+
+    def find(self, block: BuildingBlock) -> Code:
+        """The code that the block's source stands for now. InputError where there is no module there, RemoteFailed where it cannot be
+        fetched."""
+
+    def at(self, block: BuildingBlock, commit: str) -> Mapping[str, str]:
+        """The files at this commit, as `find` gave them; errors as of `find`."""
+
+    def problems_of(self, files: Mapping[str, str], providers: Collection[str]) -> list[str]:
+        """What a module's code may not do, by file; `providers` are those that it may use beside the runner's own."""
 
 
 class Rehearsal(Protocol):

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from runner.domain.platform import AzurePlatform, Cloud
 from runner.domain.run import Run
 from runner.errors import InputError, RunnerError
 from runner.logs import Redactor, configure
-from runner.ports import Azure, Rehearsal, Rights
+from runner.ports import Azure, Modules, Rehearsal, Rights
 from runner.sandbox.handle import SandboxHandle, read_handle
 from runner.settings import Settings
 from runner.store.opening import WORKFLOWS, Store, is_address, open_store, prepare_directory, workflow_engine
@@ -62,11 +62,29 @@ class Runner:
             bundles=self.store.bundles,
             holdings=self.store.holdings,
             infrastructure=self.lazily,
+            modules=self.modules,
             azure=self.connect,
             reread=reread,
             now=now,
             redact=self.redactor,
             executor=self.executor,
+        )
+
+    @cached_property
+    def modules(self) -> Modules:
+        """Where building blocks come from."""
+        from runner.store.filelocks import locked
+        from runner.terraform.module_sources import ModuleSources
+
+        way_out = self.network.environment()
+        surroundings = {name: value for name, value in way_out.items() if name in ("HTTPS_PROXY", "NO_PROXY")}
+        if "SSL_CERT_FILE" in way_out:
+            surroundings["GIT_SSL_CAINFO"] = way_out["SSL_CERT_FILE"]
+        return ModuleSources(
+            directory=work_directory(self.settings) / "modules",
+            surroundings=surroundings,
+            client=lambda: self.network.client(self.network.tls()),
+            lock=lambda path: locked(path, patience=timedelta(minutes=5)),
         )
 
     @cached_property

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from runner.app import deleting, deployments, steps
+from runner.app import blocks, deleting, deployments, steps
 from runner.app.contents import contents_of
 from runner.app.journal import RunJournal
 from runner.app.walk import (
@@ -48,7 +49,10 @@ def apply_run(run_id: str, ports: Ports, stop: threading.Event, once: Once) -> R
         snapshot = snapshot_of(run, ports)
         made = review_of(run, ports)
         placed = with_subscription(snapshot.placed, made.subscription)
-        configuration = compose(placed, made.facts, leaving=leaving_of(run), imports=imports_of(run))
+        configuration = replace(
+            compose(placed, made.facts, leaving=leaving_of(run), imports=imports_of(run)),
+            code=blocks.again(placed, made.facts.blocks, ports),
+        )
         with ports.azure(placed.platform, stop) as azure:
             once("check", lambda: _check_nothing_moved(run, snapshot, configuration, made, azure, ports, journal))
             steps.before_terraform(placed, made, azure, ports, journal, stop, once)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from runner.app import adoption, deleting, deployments, sourcing
+from runner.app import adoption, blocks, deleting, deployments, sourcing
 from runner.app.contents import contents_of
 from runner.app.facts import look_around, overlapping, the_group, warnings_of
 from runner.app.journal import RunJournal
@@ -57,10 +57,12 @@ def _review(
         looked = deployments.look(run, placed, azure, ports, to_come=source.to_come)
         facts = facts.model_copy(update={"adopted_groups": adopted, "access_suspended": suspended, **looked.found})
         group = the_group(placed, leaving_of(run), azure.resources)
+        modules, code = blocks.look(placed, ports) if run.behavior is Behavior.APPLY else ({}, {})
+        facts = facts.model_copy(update={"blocks": modules})
     with journal.step("look people up") as note:
         found = azure.directory.look_up(() if suspended else placed.tenant.spec.users)
         note(f"{len(found)} people")
-    facts, configuration, planned = _plan_infrastructure(run, placed, facts, names, azure, ports, journal, stop)
+    facts, configuration, planned = _plan_infrastructure(run, placed, facts, names, code, azure, ports, journal, stop)
     with journal.step("compare access"):
         aim = with_known_groups(wanted(placed, configuration.groups), planned)
         if suspended:
@@ -121,6 +123,7 @@ def _plan_infrastructure(
     placed: Placed,
     facts: Facts,
     names: Mapping[str, str],
+    code: blocks.Code,
     azure: Azure,
     ports: Ports,
     journal: RunJournal,
@@ -131,7 +134,7 @@ def _plan_infrastructure(
     leaving, imports = leaving_of(run), imports_of(run)
     while True:
         configuration = compose(placed, facts, leaving=leaving, imports=imports)
-        configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, names))
+        configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, names), code=code)
         planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
         if stays := deployments.dropped(run, planned.plan, facts, ports.now()):
             facts = facts.model_copy(update={"released": (*facts.released, *stays)})

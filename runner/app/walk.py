@@ -16,7 +16,7 @@ from runner.domain.platform import AzurePlatform
 from runner.domain.review import Review
 from runner.domain.run import Behavior, Failure, Run, Status
 from runner.errors import Canceled, Refused, RunnerError
-from runner.ports import Azure, Bundles, Deletions, Holdings, Infrastructure, Runs
+from runner.ports import Azure, Bundles, Deletions, Holdings, Infrastructure, Modules, Runs
 
 log = logging.getLogger("lzr")
 
@@ -30,6 +30,7 @@ class Ports:
     bundles: Bundles
     holdings: Holdings
     infrastructure: Infrastructure
+    modules: Modules
     azure: Callable[[AzurePlatform, threading.Event], AbstractContextManager[Azure]]
     reread: Callable[[Run, Snapshot], str | None]
     now: Callable[[], datetime]

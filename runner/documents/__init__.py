@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from runner.documents import fields, files, rules, syntax, templates
+from runner.documents import beside, fields, files, rules, syntax
 from runner.documents.findings import Loaded
 from runner.documents.problems import DocumentErrors, Problem, did_you_mean, dotted, shown
 from runner.domain.configuration import Placed
@@ -160,11 +160,11 @@ def _load(paths: Sequence[Path], reading: files.Reading) -> tuple[list[Loaded], 
             problems += [_flaw(file, flaw) for flaw in raw.flaws]
             if raw.data is None and raw.flaws:
                 continue
-            data, of_templates = templates.put_in(file, raw.data)
+            data, of_files = beside.put_in(file, raw.data)
             document = Loaded(file, raw.line, raw.source, fields.check(data))
             problems += [
                 document.problem_as_written(w.path, w.message, w.hint, at_key=w.at_key)
-                for w in (*of_templates, *document.checked.wrong)
+                for w in (*of_files, *document.checked.wrong)
             ]
             loaded.append(document)
     return loaded, problems

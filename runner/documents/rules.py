@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from runner.documents import foundations, tenants
+from runner.documents import blocks, foundations, tenants
 from runner.documents.findings import Findings, Loaded, Place
 from runner.documents.problems import Path, did_you_mean, shown
 from runner.domain.configuration import Placed
@@ -34,6 +34,8 @@ def look(documents: Sequence[Loaded]) -> Findings:
     found = [(loaded, _place(loaded, zones, platforms, findings)) for loaded in asked.values()]
     places = [place for _, place in found if place is not None]
     tenants.tenant_rules(places, findings)
+    for place in places:
+        blocks.tenant_rules(place, findings)
     foundations.tag_variables(places, [loaded for loaded, place in found if place is None], findings)
     return findings
 
@@ -92,10 +94,12 @@ def _zone(loaded: Loaded, platforms: Mapping[str, Loaded], findings: Findings) -
     platform = found.checked.document if found else None
     platform = platform if isinstance(platform, AzurePlatform) else None
     foundations.zone_rules(loaded, zone, findings)
+    blocks.zone_rules(loaded, zone, findings)
     foundations.zone_groups(loaded, zone, platform, findings)
     if found is None or platform is None:
         return
     foundations.zone_on_platform(loaded, zone, platform, findings)
+    blocks.zone_on_platform(loaded, zone, platform, findings)
     nothing_mapped = not zone.spec.azure_role_mappings and not platform.spec.azure_role_mappings
     if nothing_mapped and loaded.checked.whole and found.checked.whole:
         message = "Neither the landing zone nor its platform maps any role: nobody gets access."

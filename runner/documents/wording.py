@@ -10,6 +10,7 @@ from typing import Final
 from runner.documents.problems import nearest, shown
 from runner.domain import (
     blueprint,
+    building_block,
     deployment_stack,
     document,
     landing_zone,
@@ -224,6 +225,32 @@ def _template_spec(value: str, _: str) -> Words:
     )
 
 
+def _input_name(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not the name of a variable or output in Terraform: a letter, then letters, digits, _ and -."
+    )
+
+
+def _tenant_field(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not a field of a tenant.", "As subscriptionId, scope, groupIds.admin or projectName."
+    )
+
+
+def _allowed_source(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not a host or the beginning of an address, without a user name.",
+        "As git.corp.example/platform.",
+    )
+
+
+def _allowed_provider(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is not the source address of a provider.",
+        "As hashicorp/random or registry.corp.example/team/tool.",
+    )
+
+
 _WORDS: dict[str, Callable[[str, str], Words]] = {
     document.UUID: _uuid,
     document.ENTRA_TENANT: _entra_tenant,
@@ -234,12 +261,16 @@ _WORDS: dict[str, Callable[[str, str], Words]] = {
     parameters.DEPLOYMENT_NAME: _deployment_name,
     parameters.PARAMETER_NAME: _parameter_name,
     deployment_stack.TEMPLATE_SPEC: _template_spec,
+    building_block.ALLOWED_PROVIDER: _allowed_provider,
+    building_block.ALLOWED_SOURCE: _allowed_source,
+    building_block.NAME: _input_name,
+    building_block.TENANT_FIELD: _tenant_field,
     platform.HTTPS_URL: _url,
     platform.GROUP_SUFFIX: _suffix,
     document.MANAGEMENT_GROUP: _management_group,
     document.LOCATION: _location,
     landing_zone.APPLICATION: _application,
-    landing_zone.BLOCK_KEY: _block_key,
+    document.BLOCK_KEY: _block_key,
     provisioning.ENROLLMENT_ACCOUNT: _enrollment,
     provisioning.INVOICE_SECTION: _invoice_section,
     state.DIRECTORY: _directory,

@@ -7,11 +7,14 @@ letters, digits, `-` and `_` become part of a block's name, and so of Terraform 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
-from runner.domain import deployments, naming, tagging
+from runner.domain import building_block, deployments, naming, parameters, tagging
 from runner.domain.access import Frozen, Group, Wanted, Warn
+from runner.domain.building_block import Argument, BuildingBlock, Local, Shipped
 from runner.domain.facts import Facts
 from runner.domain.landing_zone import LandingZone, RoleDefinition
 from runner.domain.platform import AzurePlatform
@@ -56,8 +59,19 @@ class Import(Frozen):
 
 
 @dataclass(frozen=True)
+class Module:
+    """A building block as the root module calls it. `shipped` is the name of a module that comes with the runner."""
+
+    key: str
+    shipped: str
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
 class Configuration:
-    """What the workspace is written from. `blocks` name the root module's calls, `removed` those that leave the state."""
+    """What the workspace is written from. `blocks` name the root module's calls, `removed` those that leave the state. `code` has the
+    files of building blocks that do not come with the runner, by key and path; `providers` are those that they may use beside the
+    runner's own."""
 
     tenant: str
     kind: Literal["subscription", "resource-group"]
@@ -65,12 +79,15 @@ class Configuration:
     resource_groups: tuple[str, ...]
     blueprints: tuple[str, ...]
     stacks: tuple[str, ...]
+    modules: tuple[Module, ...]
+    providers: tuple[str, ...]
     removed: tuple[str, ...]
     imports: tuple[Import, ...]
     backend: StateBackend
     inputs: dict[str, Any]
     groups: tuple[Group, ...]
     warnings: tuple[Warn, ...]
+    code: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -120,6 +137,12 @@ def compose(
         made = deployments.of(placed.zone, tenant, platform.blueprint_location, subscription_id(placed), facts)
         inputs |= made.inputs
         blocks |= {BLUEPRINTS_OWNER} if made.owner else set()
+    modules, lacking = modules_of(placed, facts, resource_groups) if leaving is None else ((), ())
+    if values := {
+        module.key: {argument.name: argument.value for argument in module.arguments if not argument.expression}
+        for module in modules
+    }:
+        inputs["building_blocks"] = values
     target = management_group_for(placed, leaving)
     if target is not None and not (leaving is None and stays_below(placed, facts)):
         blocks.add("management_group")
@@ -137,13 +160,51 @@ def compose(
         resource_groups=tuple(resource_groups) if leaving is None else (),
         blueprints=made.blueprints,
         stacks=made.stacks,
+        modules=modules,
+        providers=tuple(map(building_block.provider, platform.allowed_providers)) if modules else (),
         removed=removed,
         imports=imports,
         backend=platform.state_backend,
         inputs=inputs,
         groups=groups,
-        warnings=(*tags.warnings, *made.warnings),
+        warnings=(*tags.warnings, *made.warnings, *lacking),
     )
+
+
+def chosen_blocks(placed: Placed) -> tuple[BuildingBlock, ...]:
+    """The building blocks that the tenant has."""
+    return building_block.chosen(placed.zone.spec.building_blocks, placed.tenant.spec.building_blocks)
+
+
+def modules_of(
+    placed: Placed, facts: Facts, resource_groups: Mapping[str, Any]
+) -> tuple[tuple[Module, ...], tuple[Warn, ...]]:
+    """The tenant's building blocks as the root module calls them, and what they are not given. One whose code is elsewhere has to have
+    been looked up: without its facts it is left out."""
+    variables = {**tagging.variables(placed.zone, placed.tenant), "subscriptionId": subscription_id(placed)}
+    by_tenant = {one.key: one.inputs for one in placed.tenant.spec.building_blocks}
+
+    def filled(value: Any) -> Any:
+        return None if set(parameters.names_in(value)) - set(variables) else parameters.filled_in(value, variables)
+
+    modules: list[Module] = []
+    warnings: list[Warn] = []
+    for block in chosen_blocks(placed):
+        source = building_block.source_of(block)
+        if not isinstance(source, Shipped | Local) and block.key not in facts.blocks:
+            continue
+        arguments, lacking = building_block.arguments_of(
+            block, by_tenant.get(block.key, {}), resource_groups, variables, placed.tenant.tags, filled
+        )
+        modules.append(Module(block.key, source.name if isinstance(source, Shipped) else "", arguments))
+        warnings += [
+            Warn(
+                code="block-input-left-out",
+                text=f"The building block {block.called} is not given {name}: the tag or variable that it is made of is not set.",
+            )
+            for name in lacking
+        ]
+    return tuple(modules), tuple(warnings)
 
 
 def subscription_id(placed: Placed) -> str:

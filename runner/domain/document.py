@@ -20,6 +20,7 @@ ENTRA_TENANT = r"^([0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|([A-Za-z0-
 LOCATION = r"^[a-z0-9]+$"
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules (Microsoft.Management)
 MANAGEMENT_GROUP = r"^[A-Za-z0-9_().-]*[A-Za-z0-9_()-]$"
+BLOCK_KEY = r"^[a-z][a-z0-9_]{0,40}$"
 RUNNERS_OWN = "LZR_"  # begins the variables that are settings of the runner
 VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
@@ -27,6 +28,7 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=120, patt
 Uuid = Annotated[str, StringConstraints(to_lower=True, pattern=UUID)]
 EntraTenantId = Annotated[str, StringConstraints(to_lower=True, max_length=255, pattern=ENTRA_TENANT)]
 Location = Annotated[str, StringConstraints(pattern=LOCATION, max_length=50)]
+BlockKey = Annotated[str, StringConstraints(pattern=BLOCK_KEY)]
 ManagementGroupId = Annotated[str, StringConstraints(min_length=1, max_length=90, pattern=MANAGEMENT_GROUP)]
 
 

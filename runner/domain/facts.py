@@ -47,6 +47,15 @@ class StackFacts(Frozen):
     attempt: int = 1
 
 
+class BlockFacts(Frozen):
+    """A building block's code as it was found: `commit` of a git repository (empty for code from elsewhere), and a digest of its files."""
+
+    called: str
+    source: str
+    commit: str
+    digest: str
+
+
 class UnmanagedAssignment(Frozen):
     """A blueprint assignment of the subscription that the landing zone does not manage: one of an earlier name, or somebody else's."""
 
@@ -64,7 +73,7 @@ class Facts(Frozen):
 
     `blueprints` are those that are managed, by name: not one whose end has come. `blueprints_principal` is the object id of Azure
     Blueprints where it has to be Owner. `released` are the blueprints whose assignment leaves the state and stays in Azure. `stacks` are
-    the deployment stacks, by name.
+    the deployment stacks, by name. `blocks` are the building blocks, by key.
     """
 
     subscription_name: str = ""
@@ -79,6 +88,7 @@ class Facts(Frozen):
     released: tuple[str, ...] = ()
     unmanaged_assignments: tuple[UnmanagedAssignment, ...] = ()
     stacks: dict[str, StackFacts] = {}
+    blocks: dict[str, BlockFacts] = {}
 
     @property
     def management_group(self) -> str | None:

@@ -20,8 +20,10 @@ from pydantic import (
 )
 
 from runner.domain.blueprint import Blueprint
+from runner.domain.building_block import BuildingBlock
 from runner.domain.deployment_stack import DeploymentStack
 from runner.domain.document import (
+    BlockKey,
     Location,
     ManagementGroupId,
     Metadata,
@@ -35,11 +37,9 @@ from runner.domain.document import (
 from runner.domain.platform import GroupSuffix, HttpsUrl, NamePattern
 
 APPLICATION = r"^([0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[a-z][a-z0-9+.-]*:[^\s]+)$"
-BLOCK_KEY = r"^[a-z][a-z0-9_]{0,40}$"
 DURATION = r"^[0-9]{1,5}[mhd]$"
 
 ApplicationId = Annotated[str, StringConstraints(pattern=APPLICATION, max_length=500)]
-BlockKey = Annotated[str, StringConstraints(pattern=BLOCK_KEY)]
 
 SHORTEST_APPROVAL, LONGEST_APPROVAL = timedelta(minutes=1), timedelta(days=90)
 
@@ -164,6 +164,8 @@ class LandingZoneSpec(Value):
     successor."""
     deployment_stacks: tuple[DeploymentStack, ...] = Field(default=(), max_length=20)
     """Platform type azure: deployment stacks that every subscription gets."""
+    building_blocks: tuple[BuildingBlock, ...] = Field(default=(), max_length=50)
+    """Further Terraform modules that tenants of the zone get."""
     azure_function: AzureFunction | None = None
     """A function that is called after each successful run."""
     automate_deletion_replication: bool = False
@@ -189,6 +191,13 @@ class LandingZoneSpec(Value):
             hint="Keep one of them.",
             folded=True,
             at="name",
+        ),
+        Once(
+            entries="building_blocks",
+            by="key",
+            message='The key "{}" is given twice.',
+            hint="Give each building block its own.",
+            at="key",
         ),
         Once(
             entries="deployment_stacks",

@@ -151,17 +151,18 @@ def _own_value(declared: Declared, value: JsonValue, variables: Mapping[str, str
     unknown = sorted({name for name in names_in(value) if name not in variables})
     if unknown:
         return NotFitting(f"${{{unknown[0]}}} is neither a variable nor a tag of the tenant")
-    return _fitting(declared, _filled_in(value, variables))
+    return _fitting(declared, filled_in(value, variables))
 
 
-def _filled_in(value: JsonValue, variables: Mapping[str, str]) -> Any:
+def filled_in(value: JsonValue, variables: Mapping[str, str]) -> Any:
+    """The value with its variables put in, at any depth; each of them has to be known."""
     match value:
         case str():
             return _VARIABLE.sub(lambda found: variables[found[1]], value)
         case list():
-            return [_filled_in(item, variables) for item in value]
+            return [filled_in(item, variables) for item in value]
         case dict():
-            return {key: _filled_in(item, variables) for key, item in value.items()}
+            return {key: filled_in(item, variables) for key, item in value.items()}
         case _:
             return value
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from runner.domain.building_block import AllowedProvider, AllowedSource
 from runner.domain.document import (
     EntraTenantId,
     Location,
@@ -196,6 +197,13 @@ class PlatformSpec(Value):
     allow_hierarchical_management_group_assignment: bool = False
     """Type azure: a subscription that is in a group somewhere below the landing zone's is left there; without it, it is moved directly
     into the landing zone's group."""
+    allowed_module_sources: tuple[AllowedSource, ...] = Field(default=(), max_length=100)
+    """Where building blocks may come from beside the runner and the documents' own folder: hosts, or hosts with the beginning of a path, as
+    git.corp.example/platform."""
+    allowed_providers: tuple[AllowedProvider, ...] = Field(default=(), max_length=100)
+    """Terraform providers that building blocks may use beside Azure/azapi and hashicorp/azuread, as hashicorp/random."""
+    plan_service_principal: ServicePrincipal | None = None
+    """An identity of its own for the engine's plans, which only has to read; without it they are made by servicePrincipal as well."""
     state_backend: StateBackend = ManagedBackend()
     """Where Terraform's state lives."""
 

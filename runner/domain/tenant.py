@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
+from runner.domain.building_block import ChosenBlock
 from runner.domain.document import Identifier, Metadata, Once, Reference, Uuid, Value, check_once
 
 EMAIL = r"^[^@\s]+@[^@\s]+$"
@@ -127,6 +128,8 @@ class TenantSpec(Value):
     """Everybody who works in the project."""
     existing_groups: tuple[ExistingGroup, ...] = ()
     """Groups that exist already and are used instead of new ones."""
+    building_blocks: tuple[ChosenBlock, ...] = Field(default=(), max_length=50)
+    """Optional building blocks of the landing zone that the tenant has, and what it gives building blocks."""
 
     once: ClassVar = (
         Once(
@@ -141,6 +144,12 @@ class TenantSpec(Value):
             by="project_role_ref.name",
             message='The project role "{}" has two existing groups.',
             hint="Name one group for each role.",
+        ),
+        Once(
+            entries="building_blocks",
+            by="key",
+            message='The building block "{}" is listed twice.',
+            hint="List it once, with all its inputs.",
         ),
     )
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from threading import Event, Semaphore
 from typing import Any
 
+from runner.domain import building_block
 from runner.domain import plan as plan_domain
 from runner.domain import state as state_domain
 from runner.domain.configuration import Configuration
@@ -85,8 +86,9 @@ class Terraform:
         with self._step(journal, "write the configuration"):
             files = workspace.render(configuration, self.sources)
             workspace.write(files, directory)
-        with self._session(run, platform, configuration, journal, stop) as session:
+        with self._session(run, _planned_as(platform), configuration, journal, stop) as session:
             self._initialise(session, configuration, files, journal)
+            self._refuse_strange_providers(directory, configuration)
             for address in snapshot.half_made(self._content(configuration, session) or b"{}"):
                 with self._step(journal, "keep what was half made") as note:
                     engine.untaint(session, address)
@@ -115,6 +117,22 @@ class Terraform:
         )
         self.bundles.seal(run.id, run.tenant, Bundle(facts, plan_file, lock).packed())
         return Planned(plan=plan, bundle=facts)
+
+    def _refuse_strange_providers(self, directory: Path, configuration: Configuration) -> None:
+        """Before anything of a provider runs: what a building block asks for without saying so is in the lock file."""
+        lock = directory / LOCK_FILE
+        found = engine.providers(lock.read_text(encoding="utf-8")) if lock.exists() else {}
+        strange = sorted(
+            {*map(building_block.provider, found)} - {*building_block.OWN_PROVIDERS, *configuration.providers}
+        )
+        if configuration.modules and strange:
+            raise InputError(
+                "A building block may not be used",
+                code="module-refused",
+                detail=f"The building blocks of {configuration.tenant} use the provider {', '.join(strange)}, which is not among "
+                "allowedProviders of the platform.",
+                hint="Change the module, or add the provider where it is trusted.",
+            )
 
     def moved(self, run: Run, platform: AzurePlatform, configuration: Configuration, facts: BundleFacts) -> list[str]:
         moved: list[str] = []
@@ -397,6 +415,14 @@ def unusable(directory: Path, error: OSError) -> RemoteFailed:
 
 def _cli_configuration(root: Path) -> Path:
     return root / "cli.tfrc"
+
+
+def _planned_as(platform: AzurePlatform) -> AzurePlatform:
+    """The platform as the engine signs in to it for a plan."""
+    planner = platform.spec.plan_service_principal
+    if planner is None:
+        return platform
+    return platform.model_copy(update={"spec": platform.spec.model_copy(update={"service_principal": planner})})
 
 
 def temporary_directory(root: Path) -> Path:

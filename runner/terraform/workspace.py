@@ -43,6 +43,7 @@ def render(configuration: Configuration, sources: Sources) -> dict[str, bytes]:
         "resource_groups": configuration.resource_groups,
         "blueprints": configuration.blueprints,
         "stacks": configuration.stacks,
+        "modules": configuration.modules,
         "removed": configuration.removed,
         "imports": configuration.imports,
         "backend": block(configuration.backend),
@@ -61,6 +62,9 @@ def render(configuration: Configuration, sources: Sources) -> dict[str, bytes]:
         (configuration.stacks, "deployment-stack"),
     ):
         called |= {module} if names else set()
+    called |= {module.shipped for module in configuration.modules if module.shipped}
+    for key, code in configuration.code.items():
+        files |= {f"blocks/{key}/{path}": text.encode() for path, text in code.items()}
     for module in called:
         for file in (sources.modules / module).glob("*.tf"):
             files[f"modules/{module}/{file.name}"] = file.read_bytes()
@@ -113,6 +117,7 @@ def _templates(directory: Path) -> Environment:
         autoescape=False,  # noqa: S701 - Terraform code, and no text of a document is ever rendered into it
     )
     environment.filters["hcl"] = quoted
+    environment.filters["width"] = lambda name, arguments: name.ljust(max(len(one.name) for one in arguments))
     return environment
 
 
