@@ -19,10 +19,14 @@ TERRAFORM = terraform()
 MODULES = Path(__file__).resolve().parents[2] / "modules"
 NAMES = (
     "blueprint-assignment",
+    "budget",
     "deployment-stack",
+    "eligible-role-assignments",
     "entra-groups",
     "management-group-association",
+    "pipeline-identity",
     "resource-group",
+    "resource-provider-registration",
     "role-assignments",
     "subscription-tags",
 )

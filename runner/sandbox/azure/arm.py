@@ -10,6 +10,7 @@ import re
 
 from runner.sandbox.azure import (
     blueprints,
+    building_blocks,
     management_groups,
     resources,
     role_assignments,
@@ -34,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     *role_assignments.ROUTES,
     *blueprints.ROUTES,
     *stacks.ROUTES,
+    *building_blocks.ROUTES,
     resources.ANY_RESOURCE,
 )
 

@@ -1,0 +1,4 @@
+output "id" {
+  description = "ARM id of the budget."
+  value       = azapi_resource.this.id
+}
