@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
       lzr render payments.checkout-dev --in my-landing-zones --out rendered
     """
     from runner import documents, wiring
-    from runner.domain.configuration import Leaving, compose, with_subscription
+    from runner.domain.configuration import Leaving, chosen_blocks, compose, with_subscription
     from runner.domain.subscription import placeholder
     from runner.terraform import workspace
 
@@ -54,6 +55,8 @@ def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
     if to_come:
         placed = with_subscription(placed, placeholder(placed))
     configuration = compose(placed, leaving=Leaving() if leaving else None)
+    beside = {block.key: block.code for block in chosen_blocks(placed) if block.code and not leaving}
+    configuration = replace(configuration, code=beside)
     files = workspace.render(configuration, wiring.sources())
     workspace.write(files, out)
     click.echo(f"Wrote {out} (configuration {workspace.digest(files)[:12]}).")
@@ -69,6 +72,11 @@ def render(tenant: str, path: Path, out: Path, leaving: bool) -> int:
                     click.echo(
                         f"The {what} {one.name} is left out: which parameters it has, only Azure knows (lzr plan asks)."
                     )
+        for block in chosen_blocks(placed):
+            if block.key not in {module.key for module in configuration.modules}:
+                click.echo(
+                    f"The building block {block.called} is left out: its code is fetched from {block.source} (lzr plan does)."
+                )
     for line in _by_hand(configuration, out):
         click.echo(line)
     return 0

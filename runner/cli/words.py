@@ -120,6 +120,7 @@ def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
     if counts["import"]:
         told += f"   {counts['import']} taken over"
     yield _title("Infrastructure", told)
+    yield from _blocks(made)
     by_address = {change.address: change for change in made.changes}
     for sentence in made.sentences:
         yield _line(sentence.sign, sentence.text)
@@ -144,6 +145,14 @@ def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
         if everything:
             yield from (click.style(f"       {plain(address)}", dim=True) for address in records)
     yield ""
+
+
+def _blocks(made: Review) -> Iterator[str]:
+    """Where the code of building blocks comes from: who approves a change of it should know."""
+    for found in made.facts.blocks.values():
+        which = f" at {found.commit[:12]}" if found.commit else ""
+        code = f", code {found.digest[:12]}" if found.digest else ""
+        yield click.style(f"     building block {plain(found.called)}: {plain(found.source)}{which}{code}", dim=True)
 
 
 def adoption(made: Review) -> Iterator[str]:

@@ -52,7 +52,8 @@ def zone_rules(loaded: Loaded, zone: LandingZone, findings: Findings) -> None:
 def _source(loaded: Loaded, block: BuildingBlock, path: Path, findings: Findings) -> None:
     source = building_block.source_of(block)
     if isinstance(source, tuple):
-        findings.wrong(loaded, path, f"{shown(block.source)}: {source[0]}", source[1])
+        told = "" if "@" in block.source else f"{shown(block.source)}: "  # there may be a password in it
+        findings.wrong(loaded, path, f"{told}{source[0]}", source[1])
     elif isinstance(source, Shipped) and source.name not in building_block.SHIPPED:
         hint = did_you_mean(source.name, building_block.SHIPPED) or f"There are {', '.join(building_block.SHIPPED)}."
         findings.wrong(loaded, path, f"No module {shown(source.name)} comes with the runner.", hint)

@@ -214,6 +214,7 @@ def context_of(configuration: Configuration, facts: Facts) -> wording.Context:
         group_names={group.alias: group.name for group in configuration.groups},
         management_group_now=facts.management_group,
         older_blueprints=frozenset(name for name, found in facts.blueprints.items() if found.older),
+        blocks={key: found.called for key, found in facts.blocks.items()},
     )
 
 
@@ -272,6 +273,7 @@ def risks_of(
                     text=f"Gives {wording.role_name(role or '')} on {context.scope} to {who}",
                 )
             )
+        risks += _rights_of_blocks(change, context)
         if change.action is Action.UPDATE and change.block.removeprefix("blueprint_") in context.older_blueprints:
             risks.append(Risk(code="downgrades-blueprint", text=wording.sentence(change, context)))
         if change.block == "management_group" and change.action in (Action.CREATE, Action.REPLACE):
@@ -291,6 +293,19 @@ def risks_of(
             )
         )
     return risks
+
+
+def _rights_of_blocks(change: ResourceChange, context: wording.Context) -> Iterator[Risk]:
+    """Rights that a building block gives: a role, or that somebody may activate one."""
+    if not change.block.startswith("block_") or change.action not in (Action.CREATE, Action.UPDATE, Action.REPLACE):
+        return
+    role = wording.role_in(change)
+    if (eligible := wording.eligibility_of(change)) is not None:
+        role = eligible[1]
+    if role is not None:
+        highest = role in wording.HIGHEST_ROLES
+        code = "gives-highest-rights" if highest else "gives-rights"
+        yield Risk(code=code, text=wording.sentence(change, context), destructive=highest)
 
 
 def _rights_given(

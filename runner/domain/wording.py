@@ -36,6 +36,7 @@ _SIGNS = {
 }
 
 _BOOKKEEPING = {("management_group", "terraform_data"), ("tags", "azapi_resource_action")}
+_ELIGIBILITY = "Microsoft.Authorization/roleEligibilityScheduleRequests@"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Context:
     group_names: Mapping[str, str] = field(default_factory=dict)
     management_group_now: str | None = None
     older_blueprints: frozenset[str] = frozenset()
+    blocks: Mapping[str, str] = field(default_factory=dict)
 
 
 def role_name(role_id: str) -> str:
@@ -54,11 +56,22 @@ def role_name(role_id: str) -> str:
 
 def is_bookkeeping(change: ResourceChange) -> bool:
     """Records in the state that stand for no thing of their own in Azure."""
+    if change.block.startswith("block_"):
+        done = change.type == "azapi_resource_action" and _is_silent(change)
+        return change.type == "terraform_data" or done
     return (change.block, change.type) in _BOOKKEEPING
+
+
+def _is_silent(change: ResourceChange) -> bool:
+    """An action that makes no call: one for the end that begins, or any other that ends."""
+    at_the_end = _get(change.after or change.before, "when") == "destroy"
+    return change.action in ((Action.CREATE, Action.UPDATE) if at_the_end else (Action.DELETE, Action.FORGET))
 
 
 def sign(change: ResourceChange) -> str:
     """What happens to the thing in Azure: `+` is made, `~` changes, `-` goes, `±` goes and comes, `.` is left alone."""
+    if change.type == "azapi_resource_action" and change.block.startswith("block_"):
+        return "-" if _get(change.before, "when") == "destroy" else "~"
     if change.block == "management_group":  # the subscription stays what it is, and is moved or left where it is
         return "." if change.action in (Action.DELETE, Action.FORGET) else "~"
     return _SIGNS[change.action]
@@ -70,6 +83,13 @@ def role_of(change: ResourceChange) -> str | None:
         return None
     found = _get(change.after or change.before, "body", "properties", "roleDefinitionId")
     return str(found).rsplit("/", 1)[-1].lower() if found else change.key.rpartition("/")[2] or None
+
+
+def role_in(change: ResourceChange) -> str | None:
+    """Role definition id of a role assignment that a building block makes; None for anything else."""
+    if not str(_get(change.after, "type") or "").lower().startswith("microsoft.authorization/roleassignments@"):
+        return None
+    return str(_get(change.after, "body", "properties", "roleDefinitionId") or "").rpartition("/")[2].lower()
 
 
 def sentence(change: ResourceChange, context: Context) -> str:
@@ -125,6 +145,8 @@ def _thing(change: ResourceChange, context: Context) -> str:
         return f"the blueprint assignment {name}"
     if change.block.startswith("stack_"):
         return f"the deployment stack {name}"
+    if change.block.startswith("block_"):
+        return f"{_what(change)} ({_of_block(change, context)})"
     if change.block == "blueprints_owner":
         return f"the role Owner of Azure Blueprints on {context.scope}"
     if change.block == "roles":
@@ -151,6 +173,8 @@ def _known(change: ResourceChange, context: Context) -> str | None:
             return _blueprints_owner(change, context)
         case block if block.startswith("stack_"):
             return _stack(change, context)
+        case block if block.startswith("block_"):
+            return _of_a_block(change, context)
         case _:
             return None
 
@@ -307,17 +331,57 @@ def _unmanaged(before: Any) -> str:
     return f"its {' and its '.join(gone)} are deleted" if gone else "what it deployed stays"
 
 
+def eligibility_of(change: ResourceChange) -> tuple[str, str] | None:
+    """Principal and role definition id that a building block makes eligible, or no longer; None for anything else."""
+    side = change.before if change.action in (Action.DELETE, Action.FORGET) else change.after
+    if change.type != "azapi_resource_action" or not str(_get(side, "type") or "").startswith(_ELIGIBILITY):
+        return None
+    role = str(_get(side, "body", "properties", "roleDefinitionId") or "").rpartition("/")[2].lower()
+    return str(_get(side, "body", "properties", "principalId") or UNKNOWN), role
+
+
+def _of_a_block(change: ResourceChange, context: Context) -> str:
+    """A resource of a building block: by its type and name in Azure where it has them."""
+    where = _of_block(change, context)
+    if (eligible := eligibility_of(change)) is not None:
+        who, role = eligible
+        if _get(change.before, "when") == "destroy":
+            return f"Take from {who} that it may activate the role {role_name(role)} on {context.scope} ({where})"
+        return f"Let {who} activate the role {role_name(role)} on {context.scope} ({where})"
+    if change.type == "azapi_resource_action":
+        called = change.before if change.action is Action.DELETE else change.after
+        what = _get(called, "action") or _get(called, "resource_id") or "a resource"
+        return f"Call {_get(called, 'method') or 'POST'} on {what} ({where})"
+    verb = _VERBS[change.action]
+    return f"{verb} {_what(change)} ({where})"
+
+
+def _what(change: ResourceChange) -> str:
+    side = change.after or change.before
+    name = _get(side, "name") or _get(side, "display_name") or _get(change.before, "name")
+    type_ = str(_get(side, "type") or "").partition("@")[0] if change.type.startswith("azapi_") else change.type
+    own = change.address.removeprefix(f"{change.module}.")
+    return f"{type_} {name}" if type_ and name else own
+
+
+def _of_block(change: ResourceChange, context: Context) -> str:
+    key = change.block.removeprefix("block_")
+    return f"building block {context.blocks.get(key, key)}"
+
+
 def _by_address(change: ResourceChange) -> str:
-    verb = {
-        Action.CREATE: "Create",
-        Action.UPDATE: "Change",
-        Action.REPLACE: "Delete and create anew",
-        Action.DELETE: "Delete",
-        Action.FORGET: "Keep, no longer managed:",
-        Action.READ: "Read",
-        Action.NO_OP: "Keep",
-    }[change.action]
-    return f"{verb} {change.address}"
+    return f"{_VERBS[change.action]} {change.address}"
+
+
+_VERBS = {
+    Action.CREATE: "Create",
+    Action.UPDATE: "Change",
+    Action.REPLACE: "Delete and create anew",
+    Action.DELETE: "Delete",
+    Action.FORGET: "Keep, no longer managed:",
+    Action.READ: "Read",
+    Action.NO_OP: "Keep",
+}
 
 
 def _get(value: Any, *path: str) -> Any:

@@ -37,7 +37,7 @@ def problems_of(code: Mapping[str, str], allowed: Collection[str]) -> list[str]:
 
 
 def _of_file(path: str, parsed: Mapping[str, Any], known: Collection[str], code: Mapping[str, str]) -> Iterator[str]:
-    if _all(parsed.get("provider")):
+    if any(_all(parsed.get("provider"))):
         yield "configures a provider: providers are the runner's to configure"
     for settings in _all(parsed.get("terraform")):
         for what in ("backend", "cloud"):
