@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from runner import documents, packaged
-from runner.domain.configuration import compose
+from runner.domain.configuration import chosen_blocks, compose
 from runner.sandbox.provider import mirror
 from runner.terraform import workspace
 from runner.terraform.infrastructure import base_environment
@@ -65,7 +66,9 @@ def test_terraform_accepts_what_the_documents_become(folder: Path, tmp_path: Pat
     for tenant in read.chosen:
         root = tmp_path / tenant
         sources = workspace.Sources(packaged.templates(), packaged.modules())
-        workspace.write(workspace.render(compose(read.placed(tenant)), sources), root / "terraform")
+        placed = read.placed(tenant)
+        code = {block.key: block.code for block in chosen_blocks(placed) if block.code}
+        workspace.write(workspace.render(replace(compose(placed), code=code), sources), root / "terraform")
         (root / "home").mkdir()
         for command in (["init", "-backend=false", "-input=false"], ["validate"]):
             ran = subprocess.run(

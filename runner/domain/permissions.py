@@ -50,6 +50,9 @@ class When(StrEnum):
     BLUEPRINTS = "with `blueprints`"
     STACKS = "with `deploymentStacks`"
     TEMPLATE_SPECS = "deployment stacks of a template spec"
+    BUDGETS = "with the building block `budget`"
+    ELIGIBLE = "with the building block `eligible-role-assignments`"
+    PIPELINES = "with the building block `pipeline-identity`"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,10 @@ _ACCESS = "User Access Administrator"
 _TAGGER = "Tag Contributor"
 _WIDE = "Contributor"
 _OPERATOR = "Blueprint Operator"
+_COSTS = "Cost Management Contributor"
+_IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
+_IDENTITY_ROLE = "Managed Identity Contributor"
+_BLOCKS = "modules, README of each"
 _STACKER = "Azure Deployment Stack Owner"
 _BLUEPRINTS = "https://learn.microsoft.com/azure/governance/blueprints/overview#permissions-in-azure-blueprints"
 _STACKS = "https://learn.microsoft.com/azure/azure-resource-manager/bicep/deployment-stacks#built-in-roles"
@@ -244,8 +251,34 @@ NEEDS: tuple[Need, ...] = (
         _STACKS,
         role="Template Spec Reader",
     ),
+    *(
+        _arm(f"Microsoft.Consumption/budgets/{action}", "budgets", _COSTS, when=When.BUDGETS, source=_BLOCKS)
+        for action in ("read", "write", "delete")
+    ),
+    *(
+        _arm(f"Microsoft.Authorization/{action}", "eligible roles", _ACCESS, when=When.ELIGIBLE, source=_BLOCKS)
+        for action in ("roleEligibilityScheduleInstances/read", "roleEligibilityScheduleRequests/write")
+    ),
+    *(
+        _arm(f"{_IDENTITIES}{action}", "identities of pipelines", _IDENTITY_ROLE, when=When.PIPELINES, source=_BLOCKS)
+        for action in (
+            "/read",
+            "/write",
+            "/delete",
+            "/federatedIdentityCredentials/read",
+            "/federatedIdentityCredentials/write",
+            "/federatedIdentityCredentials/delete",
+        )
+    ),
     Need(FUNCTION_ROLE, Where.FUNCTION, "calling the function", When.FUNCTION, MESHSTACK),
 )
+
+
+_OF_BLOCKS = {
+    "budget": When.BUDGETS,
+    "eligible-role-assignments": When.ELIGIBLE,
+    "pipeline-identity": When.PIPELINES,
+}
 
 
 def conditions(platform: AzurePlatform, zones: Iterable[LandingZone]) -> frozenset[When]:
@@ -278,6 +311,7 @@ def conditions(platform: AzurePlatform, zones: Iterable[LandingZone]) -> frozens
             found.add(When.BLUEPRINTS)
         if any(one.user_assigned_identity is not None for one in zone.spec.blueprints):
             found.add(When.IDENTITY)
+        found |= {_OF_BLOCKS[block.source] for block in zone.spec.building_blocks if block.source in _OF_BLOCKS}
         if zone.spec.deployment_stacks:
             found.add(When.STACKS)
         if any(one.template_spec is not None for one in zone.spec.deployment_stacks):

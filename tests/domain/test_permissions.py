@@ -83,7 +83,10 @@ def test_every_row_of_the_table_is_asked_for_by_some_documents() -> None:
         need
         for example in (
             "demo",
-            *(f"documents/{name}" for name in ("subscriptions", "resource-groups", "home-tenants", "deployments")),
+            *(
+                f"documents/{name}"
+                for name in ("subscriptions", "resource-groups", "home-tenants", "deployments", "building-blocks")
+            ),
         )
         for where in Where
         for need in permissions.needed(where, permissions.conditions(*read(example)))
