@@ -70,6 +70,8 @@ class PlatformChecks:
             yield Question(
                 "subscription-rights", about, lambda: self._subscriptions(own, {spec.subscription_id or "": ""})
             )
+        if spec.plan_service_principal is not None:
+            yield from self._of_planner(self._identity(spec.plan_service_principal, spec.entra_tenant), [own, *homes])
         for home in homes:
             yield from self._of_home(home, [own, *homes])
         for zone in self.zones:
@@ -92,6 +94,28 @@ class PlatformChecks:
 
     def _needed(self, where: Where) -> tuple[Need, ...]:
         return permissions.needed(where, permissions.conditions(self.platform, self.zones))
+
+    def _of_planner(self, planner: Identity, others: Sequence[Identity]) -> Iterator[Question]:
+        """The identity that plans: it signs in to both, and sees the management groups."""
+        about = f"planServicePrincipal of platform {self.platform.name}"
+        endpoints = self.platform.spec.endpoints
+        scopes = {"Resource Manager": endpoints.arm_scope, "Graph": endpoints.graph_scope}
+        yield Question("sign-in", about, lambda: identity_checks.signs_in(planner, scopes))
+        yield Question(
+            "credential-expiry", about, lambda: identity_checks.expires(planner, others, now=self.tools.now())
+        )
+        reading = [need for need in self._needed(Where.MANAGEMENT_GROUP) if need.permission.endswith("/read")]
+        for group in dict.fromkeys(zone.spec.azure_management_group_id for zone in self.zones):
+            if group is not None and self.platform.spec.type == "azure":
+                yield Question("plan-rights", about, partial(self._sees, planner, MANAGEMENT_GROUP + group, reading))
+
+    def _sees(self, identity: Identity, scope: str, needs: Sequence[Need]) -> Iterator[Outcome]:
+        if (token := identity.arm) is None:
+            yield skipped(NO_TOKEN)
+        elif (granted := identity.rights.granted(scope)) is None:
+            yield wrong(_unseen(scope), _reader(scope, identity.assignee(token)))
+        else:
+            yield diagnosis.of_actions(tuple(needs), granted, scope=scope, assignee=identity.assignee(token))
 
     def _of_home(self, identity: Identity, others: Sequence[Identity]) -> Iterator[Question]:
         about = f"home tenant {identity.entra_tenant} of platform {self.platform.name}"
@@ -254,12 +278,7 @@ class PlatformChecks:
             yield Question("template-spec", about, partial(self._rights_at, own, spec, Where.TEMPLATE_SPEC))
 
     def _rights_at(self, own: Identity, scope: str, where: Where) -> Iterator[Outcome]:
-        if (token := own.arm) is None:
-            yield skipped(NO_TOKEN)
-        elif (granted := own.rights.granted(scope)) is None:
-            yield wrong(_unseen(scope), _reader(scope, own.assignee(token)))
-        else:
-            yield diagnosis.of_actions(self._needed(where), granted, scope=scope, assignee=own.assignee(token))
+        yield from self._sees(own, scope, self._needed(where))
 
     def _blueprint_principal(self, own: Identity, object_id: str) -> Iterator[Outcome]:
         if own.graph is None:

@@ -396,6 +396,18 @@ class TestResourceManager:
         assert "payments.project-2, payments.project-3" in wrong["text"]
         assert "The same for the other one." in wrong["fix"]
 
+    def test_the_identity_that_plans_is_looked_at_as_well(self, estate: Estate) -> None:
+        planner = {
+            "clientId": "7d3f0c52-aaaa-4a6e-9c55-2a4b6f1d0003",
+            "auth": {"type": "credential", "credential": {"env": "PLANNER"}},
+        }
+        estate.edit("AzurePlatform", lambda one: one["spec"].update(planServicePrincipal=planner))
+        about = "planServicePrincipal of platform azure"
+        checks = examined(estate, PLANNER="sandbox-auditor-secret", **NO_ENGINE)
+        assert checks.one("sign-in", about)["state"] == "ok"
+        assert checks.one("plan-rights", about)["state"] == "ok"
+        assert "PLANNER" in examined(estate, **NO_ENGINE).one("sign-in", about)["text"]
+
     def test_a_subscription_that_is_not_there_is_told(self, estate: Estate) -> None:
         gone = SUBSCRIPTION.replace("0001", "00ff")
         estate.edit("Tenant", lambda tenant: tenant["spec"].update(platformTenantId=gone))
