@@ -57,7 +57,9 @@ def _review(
         looked = deployments.look(run, placed, azure, ports, to_come=source.to_come)
         facts = facts.model_copy(update={"adopted_groups": adopted, "access_suspended": suspended, **looked.found})
         group = the_group(placed, leaving_of(run), azure.resources)
-        modules, code = blocks.look(placed, ports) if run.behavior is Behavior.APPLY else ({}, {})
+        modules, code = (
+            blocks.look(placed, ports) if run.behavior is Behavior.APPLY and not source.to_come else ({}, {})
+        )
         facts = facts.model_copy(update={"blocks": modules})
     with journal.step("look people up") as note:
         found = azure.directory.look_up(() if suspended else placed.tenant.spec.users)

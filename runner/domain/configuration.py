@@ -180,7 +180,14 @@ def modules_of(
     placed: Placed, facts: Facts, resource_groups: Mapping[str, Any]
 ) -> tuple[tuple[Module, ...], tuple[Warn, ...]]:
     """The tenant's building blocks as the root module calls them, and what they are not given. One whose code is elsewhere has to have
-    been looked up: without its facts it is left out."""
+    been looked up: without its facts it is left out. All are while the subscription is to come, for modules may read in it."""
+    has = chosen_blocks(placed)
+    if facts.source.to_come and has:
+        text = (
+            f"The building blocks ({', '.join(block.called for block in has)}) are planned once the subscription is there, and that plan "
+            "has to be approved."
+        )
+        return (), (Warn(code="building-blocks-later", text=text),)
     variables = {**tagging.variables(placed.zone, placed.tenant), "subscriptionId": subscription_id(placed)}
     by_tenant = {one.key: one.inputs for one in placed.tenant.spec.building_blocks}
 
@@ -189,7 +196,7 @@ def modules_of(
 
     modules: list[Module] = []
     warnings: list[Warn] = []
-    for block in chosen_blocks(placed):
+    for block in has:
         source = building_block.source_of(block)
         if not isinstance(source, Shipped | Local) and block.key not in facts.blocks:
             continue

@@ -98,6 +98,34 @@ def test_a_group_that_is_known_before_keeps_the_preview_equal_by_its_names(estat
     assert {team, EMERGENCY} <= owners(estate, made["id"])
 
 
+def test_a_deployment_stack_is_part_of_the_preview_and_runs_on_with_it(estate: Estate) -> None:
+    enrolled(estate)
+    template = {"parameters": {"SubscriptionId": {"type": "string"}}, "resources": []}
+    stack = {"name": "base", "location": "westeurope", "template": template}
+    estate.edit("LandingZone", lambda zone: zone["spec"].update(deploymentStacks=[stack]))
+    ended = estate.lzr("apply", approved(estate), "--json").run
+    assert (ended["status"], ended["failure"]) == ("applied", None)
+    (made,) = named(estate)
+    (put,) = estate.calls("PUT", "deploymentStacks")
+    assert made["id"] in put.path
+
+
+def test_building_blocks_wait_for_the_subscription_and_for_an_approval_of_their_own(estate: Estate) -> None:
+    enrolled(estate)
+    inputs = {"subscription_id": {"tenant": "subscriptionId"}, "namespaces": {"value": ["Microsoft.Web"]}}
+    block = {"key": "providers", "source": "resource-provider-registration", "inputs": inputs}
+    estate.edit("LandingZone", lambda zone: zone["spec"].update(buildingBlocks=[block]))
+    planned = estate.lzr("plan", "documents", "--json", code=6).run
+    assert "planned once the subscription is there" in str(planned["warnings"])
+    estate.lzr("approve", planned["id"])
+    waiting = estate.lzr("apply", planned["id"], "--json", code=6).run
+    assert "building block providers" in str(waiting["review"]["sentences"])
+    estate.lzr("approve", waiting["id"])
+    assert estate.lzr("apply", waiting["id"], "--json").run["status"] == "applied"
+    assert len(named(estate)) == 1
+    assert estate.lzr("reconcile", "documents", "--json").run["status"] == "unchanged"
+
+
 def test_what_differs_from_the_preview_is_asked_about_and_the_subscription_stays_the_tenants(estate: Estate) -> None:
     enrolled(estate)
     run = approved(estate)
