@@ -89,6 +89,8 @@ def _deployments(placed: Placed, subscription: str, deployments: Deployments) ->
     items = []
     for blueprint in spec.blueprints:
         there = now.pop(blueprint.name.lower(), None)
+        if there is None and blueprint.name.lower() in {stack.name.lower() for stack in spec.deployment_stacks}:
+            continue  # the stack takes its place
         most = blueprint.max_auto_upgrade_version
         said = f"{there.version} ({there.state})" if there else ""
         good = there is not None and not there.failed and (most is None or there.version.lower() == most.lower())

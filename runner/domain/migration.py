@@ -67,7 +67,7 @@ def migrate(blueprint: Blueprint, definition: Definition, *, location: str, temp
         for artifact in sorted(definition.artifacts, key=lambda one: str(one.get("name", "")))
         for resource in work.artifact(artifact)
     ]
-    template = {
+    template: dict[str, Any] = {
         "$schema": SCHEMA,
         "contentVersion": "1.0.0.0",
         "metadata": {"description": f"Blueprint {blueprint.name}, version {definition.version}."},
@@ -75,11 +75,13 @@ def migrate(blueprint: Blueprint, definition: Definition, *, location: str, temp
         "resources": [*groups, *artifacts],
     }
     stack: dict[str, Any] = {"name": blueprint.name, "location": location, "templateFile": template_file}
-    if blueprint.parameters:
-        stack["parameters"] = dict(blueprint.parameters)
+    declared = {name.lower() for name in template["parameters"]}
+    given = {name: value for name, value in blueprint.parameters.items() if name.lower() in declared}
+    if given:
+        stack["parameters"] = given
     stack["denySettings"] = _deny(blueprint)
     stack["actionOnUnmanage"] = {"resources": "detach", "resourceGroups": "detach"}
-    return Migrated(template=template, stack=stack, report=(*work.report, *_of_assignment(blueprint)))
+    return Migrated(template=template, stack=stack, report=(*work.report, *_of_assignment(blueprint, given)))
 
 
 def _deny(blueprint: Blueprint) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def _deny(blueprint: Blueprint) -> dict[str, Any]:
     return settings
 
 
-def _of_assignment(blueprint: Blueprint) -> Iterator[Line]:
+def _of_assignment(blueprint: Blueprint, given: Mapping[str, Any]) -> Iterator[Line]:
     note = "A stack denies on what it deployed itself: what others put into its resource groups is not protected."
     locked = blueprint.lock_mode != "None"
     yield Line(
@@ -102,15 +104,19 @@ def _of_assignment(blueprint: Blueprint) -> Iterator[Line]:
         note=note if locked else "",
     )
     if blueprint.excluded_principals:
-        count = len(blueprint.excluded_principals)
-        yield Line(what=f"{count} excluded principals", becomes="denySettings.excludedPrincipals (at most 5)")
+        what = _counted(len(blueprint.excluded_principals), "excluded principal")
+        yield Line(what=what, becomes="denySettings.excludedPrincipals (at most 5)")
     if blueprint.excluded_actions:
-        count = len(blueprint.excluded_actions)
-        yield Line(what=f"{count} excluded actions", becomes="denySettings.excludedActions (at most 200)")
-    if blueprint.parameters:
-        yield Line(
-            what=f"{len(blueprint.parameters)} parameters of the landing zone", becomes="parameters of the stack"
+        what = _counted(len(blueprint.excluded_actions), "excluded action")
+        yield Line(what=what, becomes="denySettings.excludedActions (at most 200)")
+    for name in blueprint.parameters:
+        note = (
+            ""
+            if name in given
+            else "The blueprint declares no such parameter (it may be static), so it never had an effect."
         )
+        becomes = f"parameter {name} of the stack" if name in given else ""
+        yield Line(what=f"parameter {name} of the landing zone", becomes=becomes, note=note)
     if blueprint.max_auto_upgrade_version:
         note = "A stack deploys the template it names, in every subscription alike: new ones get no later version."
         yield Line(what=f"maxAutoUpgradeVersion {blueprint.max_auto_upgrade_version}", becomes="", note=note)
@@ -129,6 +135,10 @@ def _of_assignment(blueprint: Blueprint) -> Iterator[Line]:
         note="It stays until somebody removes it: az blueprint assignment delete. Its locks stop working on 2027-01-31; until it is "
         "removed, they also bind the stack.",
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 @dataclass

@@ -71,7 +71,9 @@ def _is_silent(change: ResourceChange) -> bool:
 def sign(change: ResourceChange) -> str:
     """What happens to the thing in Azure: `+` is made, `~` changes, `-` goes, `±` goes and comes, `.` is left alone."""
     if change.type == "azapi_resource_action" and change.block.startswith("block_"):
-        return "-" if _get(change.before, "when") == "destroy" else "~"
+        if _get(change.before, "when") == "destroy":
+            return "-"
+        return "+" if change.action is Action.CREATE else "~"
     if change.block == "management_group":  # the subscription stays what it is, and is moved or left where it is
         return "." if change.action in (Action.DELETE, Action.FORGET) else "~"
     return _SIGNS[change.action]
@@ -345,6 +347,8 @@ def _of_a_block(change: ResourceChange, context: Context) -> str:
     where = _of_block(change, context)
     if (eligible := eligibility_of(change)) is not None:
         who, role = eligible
+        if who == UNKNOWN:
+            who = f"{change.key} (its id is known after apply)"
         if _get(change.before, "when") == "destroy":
             return f"Take from {who} that it may activate the role {role_name(role)} on {context.scope} ({where})"
         return f"Let {who} activate the role {role_name(role)} on {context.scope} ({where})"

@@ -52,15 +52,20 @@ def notes(made: Migrated) -> str:
 def test_a_lock_becomes_a_deny_setting_with_its_exceptions(lock: LockMode, mode: str) -> None:
     actions = tuple(f"Microsoft.Storage/a{number}/action" for number in range(200))
     which = Blueprint(
-        name="lz", lock_mode=lock, excluded_principals=(PRINCIPAL,) * 5, excluded_actions=actions, parameters={"a": 1}
+        name="lz",
+        lock_mode=lock,
+        excluded_principals=(PRINCIPAL,) * 5,
+        excluded_actions=actions,
+        parameters={"a": 1, "b": 2},
     )
-    made = migrated(blueprint=which)
+    made = migrated(blueprint=which, parameters={"A": {"type": "int"}})
     settings = made.stack["denySettings"]
     assert settings["mode"] == mode
     assert len(settings["excludedPrincipals"]) == 5
     assert len(settings["excludedActions"]) == 200
     assert made.stack["parameters"] == {"a": 1}
     assert f"lock mode {lock} -> denySettings.mode {mode}" in notes(made)
+    assert "parameter b of the landing zone -> : The blueprint declares no such parameter" in notes(made)
 
 
 def test_the_stack_is_one_that_a_landing_zone_takes() -> None:
