@@ -150,7 +150,7 @@ def build(
     warnings: Sequence[Warn],
 ) -> Review:
     """Put the halves of a run together, worst first."""
-    context = context_of(configuration, facts)
+    context = context_of(configuration, facts, plan.outputs.get("group_ids"))
     shown = [change for change in plan.changes if not wording.is_bookkeeping(change)]
     order = {Action.DELETE: 0, Action.REPLACE: 1, Action.FORGET: 2, Action.UPDATE: 3, Action.CREATE: 4}
     shown.sort(key=lambda change: order.get(change.action, 5))
@@ -203,8 +203,9 @@ def counts_of(plan: Plan, shown: Sequence[ResourceChange]) -> dict[str, int]:
     }
 
 
-def context_of(configuration: Configuration, facts: Facts) -> wording.Context:
-    """The names sentences use."""
+def context_of(configuration: Configuration, facts: Facts, group_ids: Any = None) -> wording.Context:
+    """The names sentences use. `group_ids` are the object ids of groups by alias, as the state has them."""
+    ids = group_ids if isinstance(group_ids, dict) else {}
     if configuration.kind == "resource-group" and "tenant" in configuration.inputs.get("resource_groups", {}):
         scope = f"the resource group {configuration.inputs['resource_groups']['tenant']['name']}"
     else:
@@ -214,6 +215,7 @@ def context_of(configuration: Configuration, facts: Facts) -> wording.Context:
         group_names={group.alias: group.name for group in configuration.groups},
         management_group_now=facts.management_group,
         older_blueprints=frozenset(name for name, found in facts.blueprints.items() if found.older),
+        principals={str(ids[group.alias]): group.name for group in configuration.groups if group.alias in ids},
         blocks={key: found.called for key, found in facts.blocks.items()},
     )
 

@@ -47,6 +47,7 @@ class Context:
     group_names: Mapping[str, str] = field(default_factory=dict)
     management_group_now: str | None = None
     older_blueprints: frozenset[str] = frozenset()
+    principals: Mapping[str, str] = field(default_factory=dict)
     blocks: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -349,6 +350,8 @@ def _of_a_block(change: ResourceChange, context: Context) -> str:
         who, role = eligible
         if who == UNKNOWN:
             who = f"{change.key} (its id is known after apply)"
+        elif who in context.principals:
+            who = f"the group {context.principals[who]}"
         if _get(change.before, "when") == "destroy":
             return f"Take from {who} that it may activate the role {role_name(role)} on {context.scope} ({where})"
         return f"Let {who} activate the role {role_name(role)} on {context.scope} ({where})"

@@ -165,7 +165,7 @@ def test_the_four_that_come_with_the_runner_are_planned_applied_and_then_quiet(e
     with_blocks(estate)
     estate.edit("Tenant", lambda tenant: tenant["spec"].pop("buildingBlocks"))
     gone = reconciled(estate)
-    assert "Take from" in said(gone, "risks")
+    assert "Take from the group payments.checkout-dev-user that it may activate" in said(gone, "risks")
     assert resources(estate, "/roleeligibilityscheduleinstances/") == []
     assert resources(estate, "/budgets/") == []
 
