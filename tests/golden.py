@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import yaml
 
 from runner import documents, packaged, settings
 from runner.domain import permissions
-from runner.domain.configuration import Leaving, compose
+from runner.domain.configuration import NO_FACTS, Leaving, chosen_blocks, compose
+from runner.domain.facts import BlueprintFacts, Facts, StackFacts
+from runner.domain.parameters import Declared
 from runner.terraform import workspace
 
 ROOT = Path(__file__).parent.parent
@@ -21,6 +24,23 @@ TENANTS = {
     "subscription": (ROOT / "examples" / "demo", None),
     "subscription-leaving": (ROOT / "examples" / "demo", Leaving()),
     "subscription-leaving-moved": (ROOT / "examples" / "demo", Leaving(move_to="decommissioned")),
+    "deployments": (ROOT / "examples" / "documents" / "deployments", None),
+    "building-blocks": (ROOT / "examples" / "documents" / "building-blocks", None),
+}
+# What planning would have read in Azure: two versions of the example's blueprint, and its template spec.
+READ = {
+    "deployments": Facts(
+        blueprints={
+            "network": BlueprintFacts(
+                version="3.1", before="3.0", declared={"hub": Declared(type="string", required=True)}, attempt=2
+            )
+        },
+        released=("network-old",),
+        stacks={
+            "baseline": StackFacts(),
+            "monitoring": StackFacts(declared={"SubscriptionId": Declared(type="string", required=True)}),
+        },
+    )
 }
 
 
@@ -63,7 +83,9 @@ def render(name: str, directory: Path) -> None:
     """The root module of one golden configuration; the modules themselves are not golden."""
     where, leaving = TENANTS[name]
     read = documents.read([where])
-    configuration = compose(read.placed(read.chosen[0]), leaving=leaving)
+    placed = read.placed(read.chosen[0])
+    code = {block.key: block.code for block in chosen_blocks(placed) if block.code}
+    configuration = replace(compose(placed, READ.get(name, NO_FACTS), leaving=leaving), code=code)
     workspace.write(
         workspace.render(configuration, workspace.Sources(packaged.templates(), packaged.modules())), directory
     )
