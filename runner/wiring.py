@@ -10,13 +10,13 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from runner import packaged
 from runner.app.walk import Ports
@@ -26,7 +26,7 @@ from runner.domain.platform import AzurePlatform, Cloud
 from runner.domain.run import Run
 from runner.errors import InputError, RunnerError
 from runner.logs import Redactor, configure
-from runner.ports import Azure, Modules, Rehearsal, Rights
+from runner.ports import Azure, Rehearsal, Rights
 from runner.sandbox.handle import SandboxHandle, read_handle
 from runner.settings import Settings
 from runner.store.opening import WORKFLOWS, Store, is_address, open_store, prepare_directory, workflow_engine
@@ -38,8 +38,11 @@ if TYPE_CHECKING:
     from runner.azure.network import Network
     from runner.durable import Durable
     from runner.terraform.infrastructure import Terraform
+    from runner.terraform.module_sources import ModuleSources
     from runner.terraform.state_access import StateAccess
     from runner.terraform.workspace import Sources
+
+Made = TypeVar("Made")
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Runner:
             deletions=self.store.deletions,
             bundles=self.store.bundles,
             holdings=self.store.holdings,
-            infrastructure=self.lazily,
+            infrastructure=self.infrastructure,
             modules=self.modules,
             azure=self.connect,
             reread=reread,
@@ -71,25 +74,12 @@ class Runner:
         )
 
     @cached_property
-    def modules(self) -> Modules:
-        """Where building blocks come from."""
-        from runner.store.filelocks import locked
-        from runner.terraform.module_sources import ModuleSources
-
-        way_out = self.network.environment()
-        surroundings = {name: value for name, value in way_out.items() if name in ("HTTPS_PROXY", "NO_PROXY")}
-        if "SSL_CERT_FILE" in way_out:
-            surroundings["GIT_SSL_CAINFO"] = way_out["SSL_CERT_FILE"]
-        return ModuleSources(
-            directory=work_directory(self.settings) / "modules",
-            surroundings=surroundings,
-            client=lambda: self.network.client(self.network.tls()),
-            lock=lambda path: locked(path, patience=timedelta(minutes=5)),
-        )
+    def infrastructure(self) -> Lazily[Terraform]:
+        return Lazily(lambda: _terraform(self))
 
     @cached_property
-    def lazily(self) -> Lazily:
-        return Lazily(self)
+    def modules(self) -> Lazily[ModuleSources]:
+        return Lazily(lambda: _module_sources(self))
 
     @contextmanager
     def durable(self) -> Iterator[Durable]:
@@ -222,7 +212,7 @@ class Runner:
 
     def prepare(self) -> None:
         """Have what executing runs needs: better a wrong setting is told now than by each run."""
-        _ = self.lazily.real.engine
+        _ = self.infrastructure.real.engine
 
     def secret(self, reference: SecretReference) -> str:
         """The secret a document refers to; from then on it is hidden in every text."""
@@ -231,23 +221,45 @@ class Runner:
         return value
 
 
-class Lazily:
-    """The infrastructure port, made when the first run needs it: commands that only look need no engine."""
+class Lazily(Generic[Made]):
+    """A port that is made when the first run needs it: commands that only look need neither engine nor git."""
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, make: Callable[[], Made]) -> None:
+        self._make = make
         self._lock = threading.Lock()
-        self._made: Terraform | None = None
+        self._made: Made | None = None
 
     @property
-    def real(self) -> Terraform:
+    def real(self) -> Made:
         with self._lock:
             if self._made is None:
-                self._made = _terraform(self._runner)
+                self._made = self._make()
             return self._made
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
+
+
+def _module_sources(runner: Runner) -> ModuleSources:
+    """Where building blocks come from. Git goes the way out that the settings say, also in the sandbox: code is the same there."""
+    from runner.azure.network import Network
+    from runner.store.filelocks import locked
+    from runner.terraform.module_sources import ModuleSources
+
+    settings = runner.settings
+    network = Network(proxy=settings.proxy, no_proxy=settings.no_proxy, ca_file=settings.ca_file)
+    for value in network.secrets():
+        runner.redactor.add(value)
+    way_out = network.environment()
+    surroundings = {name: value for name, value in way_out.items() if name in ("HTTPS_PROXY", "NO_PROXY")}
+    if settings.ca_file is not None:
+        surroundings["GIT_SSL_CAINFO"] = str(settings.ca_file)
+    return ModuleSources(
+        directory=work_directory(settings) / "modules",
+        surroundings=surroundings,
+        client=lambda: network.client(network.tls()),
+        lock=lambda path: locked(path, patience=timedelta(minutes=5)),
+    )
 
 
 def _terraform(runner: Runner) -> Terraform:

@@ -123,15 +123,8 @@ def fill(
 
 def names_in(value: JsonValue) -> Iterator[str]:
     """The variables that a value uses at any depth."""
-    match value:
-        case str():
-            yield from _VARIABLE.findall(value)
-        case list():
-            for item in value:
-                yield from names_in(item)
-        case dict():
-            for item in value.values():
-                yield from names_in(item)
+    for text in texts_in(value):
+        yield from _VARIABLE.findall(text)
 
 
 def texts_in(value: JsonValue) -> Iterator[str]:
