@@ -13,6 +13,7 @@ from runner.domain.building_block import BuildingBlock
 from runner.errors import InputError, RemoteFailed
 from runner.terraform.module_sources import MOST_FILES, ModuleSources
 from tests.cli.test_building_blocks import GROUP, git, release, repository
+from tests.terraform.git_server import served
 
 
 @pytest.fixture
@@ -188,3 +189,22 @@ def test_a_version_that_a_registry_does_not_have_is_told(sources: ModuleSources,
             BuildingBlock(key="x", source="registry.corp.example/corp/group/azure", version="9.9.9")
         )
     assert "9.9.9" in failed.value.detail
+
+
+# --- over https ------------------------------------------------------------------------------------------------------
+
+
+def test_a_repository_is_fetched_over_https_with_a_private_authority_and_not_without(
+    repo: Path, sources: ModuleSources, tmp_path: Path
+) -> None:
+    with served(repo.parent, tmp_path / "certificates") as (host, authority):
+        wanted = BuildingBlock(key="x", source=f"git::https://{host}/repo//group?ref=v1")
+        trusting = ModuleSources(tmp_path / "https", {"GIT_SSL_CAINFO": str(authority)}, sources.client, sources.lock)
+
+        found = trusting.find(wanted)
+        assert (found.commit, dict(found.files)) == (git(repo, "rev-parse", "HEAD"), {"main.tf": GROUP})
+        assert trusting.at(wanted, found.commit) == {"main.tf": GROUP}
+
+        with pytest.raises(RemoteFailed) as failed:
+            ModuleSources(tmp_path / "other", {}, sources.client, sources.lock).find(wanted)
+        assert "certificate" in failed.value.detail
