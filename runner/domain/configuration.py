@@ -149,10 +149,9 @@ def compose(
         inputs["management_group_id"] = target
     removed = _removed(placed, leaving) if leaving else ()
     removed += tuple(f"blueprint_{name}" for name in facts.released)
+    # What is still assigned, or on its way to be gone, needs Azure Blueprints as Owner.
     if BLUEPRINTS_OWNER not in blocks and (facts.released or (leaving and zone.blueprints)):
-        removed += (
-            BLUEPRINTS_OWNER,
-        )  # what is still assigned, or on its way to be gone, needs Azure Blueprints as Owner
+        removed += (BLUEPRINTS_OWNER,)
     return Configuration(
         tenant=tenant.name,
         kind=kind,
@@ -182,7 +181,9 @@ def modules_of(
     """The tenant's building blocks as the root module calls them, and what they are not given. One whose code is elsewhere has to have
     been looked up: without its facts it is left out. All are while the subscription is to come, for modules may read in it."""
     has = chosen_blocks(placed)
-    if facts.source.to_come and has:
+    if not has:
+        return (), ()
+    if facts.source.to_come:
         text = (
             f"The building blocks ({', '.join(block.called for block in has)}) are planned once the subscription is there, and that plan "
             "has to be approved."
