@@ -45,7 +45,7 @@ def look(run: Run, placed: Placed, azure: Azure, ports: Ports, *, to_come: bool)
     spec, subscription = placed.zone.spec, subscription_id(placed)
     phase = blueprints.phase(ports.now())
     if run.behavior is Behavior.DESTROY:
-        return Looked({"released": tuple(one.name for one in spec.blueprints) if _frozen(phase) else ()})
+        return _leaving(placed, phase, azure.deployments, to_come=to_come)
     wanted = spec.blueprints or spec.deployment_stacks
     earlier = _earlier(run, ports) if wanted or not to_come else Facts()
     if not (wanted or earlier.blueprints or earlier.unmanaged_assignments):
@@ -88,6 +88,20 @@ def look(run: Run, placed: Placed, azure: Azure, ports: Ports, *, to_come: bool)
     )
 
 
+def _leaving(placed: Placed, phase: Phase, api: Api, *, to_come: bool) -> Looked:
+    """What is left to do of a tenant that leaves: nothing can be changed any more, or Azure has not come to an end with an earlier run."""
+    listed, subscription = placed.zone.spec.blueprints, subscription_id(placed)
+    if _frozen(phase):
+        return Looked({"released": tuple(one.name for one in listed)})
+    names = {one.name.lower() for one in listed}
+    assigned = api.assignments(subscription) if listed and not to_come else ()
+    going = tuple(one.name for one in assigned if one.state.lower() == "deleting" and one.name.lower() in names)
+    known = placed.platform.spec.blueprint_service_principal
+    if going and known is None and deployments.needs_owner(listed):
+        known = api.blueprints_principal(subscription, going[0])
+    return Looked({"going": going, "blueprints_principal": known or "" if going else ""})
+
+
 def dropped(run: Run, plan: Plan, facts: Facts, now: datetime) -> tuple[str, ...]:
     """Blueprints whose assignment the plan would delete and that are to stay: the zone lists them no longer, or nothing can be changed."""
     if run.behavior is Behavior.DESTROY and not _frozen(blueprints.phase(now)):
@@ -99,18 +113,26 @@ def dropped(run: Run, plan: Plan, facts: Facts, now: datetime) -> tuple[str, ...
     )
 
 
-def steps_of_leaving(plan: Plan, subscription: str) -> tuple[Step, ...]:
+def steps_of_leaving(plan: Plan, facts: Facts, subscription: str) -> tuple[Step, ...]:
     """What follows on deleted assignments: Azure answers at once and deletes later, and needs Azure Blueprints as Owner until then."""
-    gone = [
-        Step(kind="await-assignment", subscription=subscription, name=change.block.removeprefix("blueprint_"))
+    deleted = [
+        change.block.removeprefix("blueprint_")
         for change in plan.changes
         if change.action is Action.DELETE and change.type == "azapi_resource" and change.block.startswith("blueprint_")
     ]
-    owners = [
-        Step(kind="drop-blueprints-owner", subscription=subscription, principal=principal)
+    gone = [
+        Step(kind="await-assignment", subscription=subscription, name=name)
+        for name in dict.fromkeys((*deleted, *facts.going))
+    ]
+    principals = [
+        _principal_of(change.before)
         for change in plan.changes
         if change.block == BLUEPRINTS_OWNER and change.action is Action.FORGET
-        if gone and (principal := _principal_of(change.before))
+    ] or [facts.blueprints_principal]
+    owners = [
+        Step(kind="drop-blueprints-owner", subscription=subscription, principal=principal)
+        for principal in principals
+        if gone and principal
     ]
     return (*gone, *owners)
 

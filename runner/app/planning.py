@@ -100,7 +100,7 @@ def _review(
             plan=planned.plan,
             facts=facts,
             steps=(
-                *deployments.steps_of_leaving(planned.plan, configuration.inputs["subscription_id"]),
+                *deployments.steps_of_leaving(planned.plan, facts, configuration.inputs["subscription_id"]),
                 *subscription.steps_of(
                     placed, facts, configuration.inputs["subscription_id"], leaving=run.behavior is Behavior.DESTROY
                 ),

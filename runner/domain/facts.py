@@ -72,8 +72,9 @@ class Facts(Frozen):
     ids by the name. `access_suspended`: somebody asked to delete the tenant, so nobody has access until that is declined.
 
     `blueprints` are those that are managed, by name: not one whose end has come. `blueprints_principal` is the object id of Azure
-    Blueprints where it has to be Owner. `released` are the blueprints whose assignment leaves the state and stays in Azure. `stacks` are
-    the deployment stacks, by name. `blocks` are the building blocks, by key.
+    Blueprints where it has to be Owner. `released` are the blueprints whose assignment leaves the state and stays in Azure, `going` those
+    whose assignment Azure is still deleting since an earlier run of a tenant that leaves. `stacks` are the deployment stacks by name,
+    `blocks` the building blocks by key.
     """
 
     subscription_name: str = ""
@@ -86,6 +87,7 @@ class Facts(Frozen):
     blueprints: dict[str, BlueprintFacts] = {}
     blueprints_principal: str = ""
     released: tuple[str, ...] = ()
+    going: tuple[str, ...] = ()
     unmanaged_assignments: tuple[UnmanagedAssignment, ...] = ()
     stacks: dict[str, StackFacts] = {}
     blocks: dict[str, BlockFacts] = {}

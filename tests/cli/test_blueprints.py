@@ -358,3 +358,29 @@ def test_a_tenant_that_leaves_has_its_assignment_removed_before_azure_blueprints
     looked = [call for call in estate.calls("GET", "blueprintAssignments/lz") if call.status == 404]
     assert looked
     assert removed
+
+
+def test_a_leaving_that_azure_did_not_come_to_an_end_with_is_finished_by_the_next_run(estate: Estate) -> None:
+    publish(estate, "lz", "v1", 1)
+    with_blueprints(estate, {"name": "lz"})
+    reconciled(estate, OPEN)
+    first = on(estate, OPEN, "destroy", TENANT, "--in", "documents", "--json", code=6).run
+    on(estate, OPEN, "approve", first["id"])
+    slow = estate.fault(kind="operation", method="DELETE", path="blueprintAssignments/lz", polls=1000)
+    refused = estate.fault(
+        kind="fail", service="arm", method="GET", path="blueprintAssignments/lz", after=1, status=403, code="Forbidden"
+    )
+    assert on(estate, OPEN, "apply", first["id"], "--json", code=5).run["status"] == "failed"
+    assert owners(estate) == [f"/subscriptions/{SUBSCRIPTION}"]
+
+    estate.mend(slow)
+    estate.mend(refused)
+    with estate.sandbox.world.lock:
+        for operation in estate.sandbox.world.estate.pending.values():
+            operation.polls = 2
+    again = on(estate, OPEN, "destroy", TENANT, "--in", "documents", "--json", code=6).run
+    assert {step["kind"] for step in again["review"]["steps"]} == {"await-assignment", "drop-blueprints-owner"}
+    on(estate, OPEN, "approve", again["id"])
+    assert on(estate, OPEN, "apply", again["id"], "--json").run["status"] == "applied"
+    assert assigned(estate) == {}
+    assert owners(estate) == []
