@@ -116,6 +116,7 @@ def validate(context: click.Context, paths: tuple[Path, ...], as_json: bool) -> 
 
     try:
         found = documents.read(paths)
+        _refuse_code(found)
     except documents.DocumentErrors as errors:
         if as_json:
             click.echo(_json(_result(None, errors.problems, errors.warnings)))
@@ -129,6 +130,31 @@ def validate(context: click.Context, paths: tuple[Path, ...], as_json: bool) -> 
         return
     _print_warnings(found.warnings)
     click.secho(_summary(found), fg="green")
+
+
+def _refuse_code(found: Documents) -> None:
+    """DocumentErrors where a module beside the documents has what no building block may have."""
+    blocks = [
+        (zone, index, block)
+        for zone in found.zones.values()
+        for index, block in enumerate(zone.spec.building_blocks)
+        if block.code
+    ]
+    if not blocks:
+        return
+    from runner.documents import DocumentErrors, Problem
+    from runner.domain import building_block
+    from runner.terraform.module_code import problems_of
+
+    problems = []
+    for zone, index, block in blocks:
+        file, at = found.places["LandingZone", zone.name]
+        line, field = int(at.rpartition(":")[2]), f"spec.buildingBlocks[{index}].source"
+        allowed = found.platforms[zone.spec.platform_ref.name].spec.allowed_providers
+        for problem in problems_of(block.code, [building_block.provider(one) for one in allowed]):
+            problems.append(Problem(file, line, 1, field, f"{block.source}: {problem}.", "Change the module."))
+    if problems:
+        raise DocumentErrors(problems, found.warnings)
 
 
 def _summary(found: Documents) -> str:

@@ -87,6 +87,21 @@ def test_validate_as_json_is_for_programs() -> None:
     assert (right.exit_code, told["valid"], told["platforms"]) == (0, True, ["corp", "groups"])
 
 
+def test_validate_reads_modules_beside_the_documents_as_a_plan_would() -> None:
+    run("init", ".")
+    zone = Path("landing-zones/corp-online.yaml")
+    block = "  buildingBlocks: [{key: hub, source: ./hub, inputs: {}}]\n"
+    zone.write_text(zone.read_text(encoding="utf-8") + block, encoding="utf-8")
+    Path("landing-zones/hub").mkdir()
+    module = Path("landing-zones/hub/main.tf")
+    module.write_text('output "x" {\n  value = 1\n}\n', encoding="utf-8")
+    assert run("validate", ".").exit_code == 0
+    module.write_text('terraform {\n  backend "local" {}\n}\n', encoding="utf-8")
+    result = run("validate", ".")
+    assert result.exit_code == 2
+    assert "spec.buildingBlocks[0].source\n  ./hub: main.tf has a backend" in result.output
+
+
 def test_many_warnings_are_counted_and_not_all_printed() -> None:
     more = "".join(
         "---\napiVersion: landing-zone-runner/v1\nkind: Tenant\n"
