@@ -9,13 +9,14 @@ from typing import Any
 
 from runner.app.walk import Ports
 from runner.domain import blueprint as blueprints
-from runner.domain import deployment_stack, deployments, parameters
+from runner.domain import deployment_stack, deployments, parameters, retirement
 from runner.domain.access import Warn
-from runner.domain.blueprint import Blueprint, Phase
+from runner.domain.blueprint import Blueprint
 from runner.domain.configuration import BLUEPRINTS_OWNER, Placed, subscription_id
 from runner.domain.deployment_stack import DeploymentStack
 from runner.domain.facts import BlueprintFacts, Facts, StackFacts, UnmanagedAssignment
 from runner.domain.plan import Action, Plan
+from runner.domain.retirement import Phase
 from runner.domain.review import Review
 from runner.domain.run import Behavior, Run, Status
 from runner.domain.subscription import Step
@@ -43,7 +44,7 @@ def look(run: Run, placed: Placed, azure: Azure, ports: Ports, *, to_come: bool)
     if placed.platform.spec.type != "azure":
         return Looked()
     spec, subscription = placed.zone.spec, subscription_id(placed)
-    phase = blueprints.phase(ports.now())
+    phase = retirement.phase(ports.now())
     if run.behavior is Behavior.DESTROY:
         return _leaving(placed, phase, azure.deployments, to_come=to_come)
     wanted = spec.blueprints or spec.deployment_stacks
@@ -61,9 +62,9 @@ def look(run: Run, placed: Placed, azure: Azure, ports: Ports, *, to_come: bool)
         if _frozen(phase):
             released.append(one.name)
         elif now is None and phase is not Phase.OPEN and one.name.lower() in stacks:
-            warnings.append(_replaced(one))
+            warnings.append(retirement.replaced(one.name))
         elif now is None and phase is not Phase.OPEN:
-            raise _retired(one, placed)
+            raise retirement.retired(one.name, zone=placed.zone.name, tenant=placed.tenant.name)
         else:
             found[one.name], chosen = _blueprint(one, now, earlier, placed, api)
             facts = found[one.name]
@@ -75,7 +76,7 @@ def look(run: Run, placed: Placed, azure: Azure, ports: Ports, *, to_come: bool)
         for one in assigned.values()
         if one.name.lower() not in {name.lower() for name in found}
     )
-    warnings += [*_end(phase, list(found), released), *map(_unmanaged, unmanaged), *of_stacks]
+    warnings += [*retirement.warnings_of(phase, list(found), released), *map(_unmanaged, unmanaged), *of_stacks]
     return Looked(
         {
             "blueprints": found,
@@ -104,7 +105,7 @@ def _leaving(placed: Placed, phase: Phase, api: Api, *, to_come: bool) -> Looked
 
 def dropped(run: Run, plan: Plan, facts: Facts, now: datetime) -> tuple[str, ...]:
     """Blueprints whose assignment the plan would delete and that are to stay: the zone lists them no longer, or nothing can be changed."""
-    if run.behavior is Behavior.DESTROY and not _frozen(blueprints.phase(now)):
+    if run.behavior is Behavior.DESTROY and not _frozen(retirement.phase(now)):
         return ()
     return tuple(
         change.block.removeprefix("blueprint_")
@@ -260,46 +261,6 @@ def _warnings_of(one: Blueprint, facts: BlueprintFacts, *, both: bool) -> Iterab
     if facts.attempt > 1 and facts.before:
         text = f"The blueprint {one.name} is assigned for the {facts.attempt}. time: what was tried before has failed."
         yield Warn(code="assigned-again", text=text)
-
-
-def _end(phase: Phase, managed: list[str], released: list[str]) -> Iterable[Warn]:
-    if managed:
-        when = (
-            f"makes no new assignments from {blueprints.NO_NEW_ASSIGNMENTS} on"
-            if phase is Phase.OPEN
-            else f"changes none after {blueprints.FROZEN_AFTER}"
-        )
-        instead = "lzr migrate blueprint writes the deployment stack that takes its place"
-        text = f"Azure Blueprints {when} and ends on {blueprints.GONE}. {instead}."
-        yield Warn(code="blueprints-end", text=text)
-    if released and phase is Phase.FROZEN:
-        text = (
-            f"Azure Blueprints changes nothing any more: {', '.join(released)} stays assigned as it is, no longer managed, until "
-            f"{blueprints.GONE}, when its locks stop working."
-        )
-        yield Warn(code="blueprints-frozen", text=text)
-    if released and phase is Phase.GONE:
-        ended = f"Azure Blueprints has ended on {blueprints.GONE}: {', '.join(released)} is not assigned any more."
-        text = f"{ended} What it deployed is still there."
-        yield Warn(code="blueprints-gone", text=text)
-
-
-def _replaced(one: Blueprint) -> Warn:
-    text = (
-        f"The blueprint {one.name} is not assigned: Azure makes no new assignments since {blueprints.NO_NEW_ASSIGNMENTS}. The deployment "
-        f"stack {one.name} takes its place."
-    )
-    return Warn(code="blueprint-replaced", text=text)
-
-
-def _retired(one: Blueprint, placed: Placed) -> InputError:
-    return InputError(
-        "Azure Blueprints assigns nothing new",
-        code="blueprints-retired",
-        detail=f"The landing zone {placed.zone.name} has the blueprint {one.name}, which {placed.tenant.name} is not assigned yet, and "
-        f"Azure makes no new assignments since {blueprints.NO_NEW_ASSIGNMENTS}.",
-        hint=f"lzr migrate blueprint {placed.zone.name}  writes the deployment stack that takes its place.",
-    )
 
 
 def _unmanaged(one: UnmanagedAssignment) -> Warn:

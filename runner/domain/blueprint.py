@@ -1,16 +1,10 @@
-"""Blueprints that a landing zone assigns, which version a tenant gets, and the end of the service.
-
-Microsoft retires Azure Blueprints in steps: https://learn.microsoft.com/azure/governance/blueprints (retirement page, read in November
-2026): no new assignments from 2026-10-31, no changes of assignments after 2026-12-31, and the API is gone on 2027-01-31. What blueprints
-deployed stays; locks stop working then.
-"""
+"""Blueprints that a landing zone assigns, and which version of one a tenant gets (Microsoft.Blueprint 2018-11-01-preview)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -18,10 +12,6 @@ from pydantic import Field, StringConstraints
 from runner.domain.access import Warn
 from runner.domain.document import Location, ManagementGroupId, Uuid, Value
 from runner.domain.parameters import DeploymentName, ExcludedActions, ExcludedPrincipals, Parameters
-
-NO_NEW_ASSIGNMENTS = date(2026, 10, 31)
-FROZEN_AFTER = date(2026, 12, 31)
-GONE = date(2027, 1, 31)
 
 API_VERSION = "2018-11-01-preview"
 TYPE = f"Microsoft.Blueprint/blueprintAssignments@{API_VERSION}"
@@ -68,25 +58,6 @@ class Blueprint(Value):
     parameters: Parameters = Field(default_factory=dict)
     """Values of the blueprint's own parameters, beside workspaceIdentifier, projectIdentifier, SubscriptionId and tag<Key>, which are
     given by themselves; ${…} stands for what it stands for in tags."""
-
-
-class Phase(StrEnum):
-    """How far the end of Azure Blueprints has come."""
-
-    OPEN = "open"
-    NO_NEW = "no new assignments"
-    FROZEN = "frozen"
-    GONE = "gone"
-
-
-def phase(now: datetime) -> Phase:
-    """What Azure Blueprints still does at this moment."""
-    today = now.astimezone(UTC).date()
-    if today >= GONE:
-        return Phase.GONE
-    if today > FROZEN_AFTER:
-        return Phase.FROZEN
-    return Phase.NO_NEW if today >= NO_NEW_ASSIGNMENTS else Phase.OPEN
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.domain.blueprint import Blueprint, Phase, Published, choose, definition_id, phase
+from runner.domain.blueprint import Blueprint, Published, choose, definition_id
+from runner.domain.retirement import Phase, phase
 
 NAMES = st.text(alphabet="abcdefv0123456789.-", min_size=1, max_size=6)
 BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
