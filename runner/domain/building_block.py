@@ -13,6 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Self
 
 from pydantic import Field, JsonValue, StringConstraints, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from runner.domain.document import BlockKey, Value, wrong
 
@@ -74,7 +75,7 @@ class BuildingBlock(Value):
     """What its input variables are given."""
     tenant_inputs: tuple[Name, ...] = ()
     """Input variables that a tenant may give itself, in place of inputs."""
-    code: dict[str, str] = Field(default_factory=dict)
+    code: SkipJsonSchema[dict[str, str]] = Field(default_factory=dict)
     """Not to be written: the files of a module beside the document, as they were read."""
 
     @property
