@@ -85,38 +85,25 @@ def fill(
     with where it does. `variables` stand for the `${…}` in own values.
     """
     by_name = {name.lower(): name for name in declared}
+    by_fixed = {name.lower(): where for name, where in fixed.items()}
+    given = {name.lower() for name in own}
     values: dict[str, Any] = {}
     warnings: list[Warn] = []
-
-    def left_out(name: str, why: str) -> None:
-        warnings.append(Warn(code="parameter-left-out", text=f"{what} is not given the parameter {name}: {why}."))
-
-    def where_fixed(name: str) -> str:
-        return next((where for one, where in fixed.items() if one.lower() == name.lower()), "")
-
-    for name, value in own.items():
-        if (real := by_name.get(name.lower())) is not None:
-            made = _own_value(declared[real], value, variables)
+    for name, value in (*own.items(), *((n, v) for n, v in standard.items() if n.lower() not in given)):
+        real, why = by_name.get(name.lower()), ""
+        if real is not None:
+            made = _own_value(declared[real], value, variables) if name in own else _fitting(declared[real], value)
             if isinstance(made, NotFitting):
-                left_out(name, made.why)
+                why = made.why
             else:
                 values[real] = made
-        elif where := where_fixed(name):
-            left_out(name, f"it is static, its value is fixed in {where}")
-        else:
-            left_out(name, "it declares no such parameter")
-    given = {name.lower() for name in own}
-    for name, text in standard.items():
-        if name.lower() in given:
-            continue
-        if (real := by_name.get(name.lower())) is not None:
-            made = _fitting(declared[real], text)
-            if isinstance(made, NotFitting):
-                left_out(name, made.why)
-            else:
-                values[real] = made
-        elif where := where_fixed(name):
-            left_out(name, f"it is static, its value is fixed in {where}")
+        elif where := by_fixed.get(name.lower()):
+            why = f"it is static, its value is fixed in {where}"
+        elif name in own:
+            why = "it declares no such parameter"
+        if why:
+            text = f"{what} is not given the parameter {name}: {why}."
+            warnings.append(Warn(code="parameter-left-out", text=text))
     missing = tuple(name for name, one in declared.items() if one.required and name not in values)
     return Filled(dict(sorted(values.items())), tuple(warnings), missing)
 
