@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from runner.ports import StateVersion
 
@@ -19,6 +21,7 @@ _KEPT = (
     "Microsoft.Resources/resourceGroups@",
     "Microsoft.Blueprint/blueprintAssignments@",
     "Microsoft.Resources/deploymentStacks@",
+    "Microsoft.Authorization/roleAssignments@",
 )
 
 
@@ -64,17 +67,24 @@ def is_in(content: bytes, current: StateVersion) -> bool:
 
 
 def half_made(content: bytes) -> list[str]:
-    """Addresses of the resource groups, blueprint assignments and deployment stacks that are tainted: Azure made them and answered with
-    an error, or not at all.
+    """Addresses of the resource groups, blueprint assignments, deployment stacks and role assignments that are tainted: Azure made them
+    and answered with an error, or not at all, or nobody waited for the answer.
 
-    Such a thing would be deleted and made again: a group with all that is in it, which its module rightly forbids, and a stack or an
-    assignment with what it protects. One that exists is as good as any, and a change brings it to its end.
+    Such a thing would be deleted and made again: a group with all that is in it, which its module rightly forbids, a stack or an
+    assignment with what it protects, a role with the access of people at work. One that exists is as good as any, and a change brings
+    it to its end.
     """
     return [
-        f"{resource['module']}.{resource['type']}.{resource['name']}"
+        f"{resource['module']}.{resource['type']}.{resource['name']}{_index(instance)}"
         for resource in json.loads(content).get("resources", [])
         for instance in resource.get("instances", [])
         if instance.get("status") == "tainted"
         and resource.get("module")
         and str(instance.get("attributes", {}).get("type")).startswith(_KEPT)
     ]
+
+
+def _index(instance: Mapping[str, Any]) -> str:
+    """How an address ends for one of several: quoted as JSON, in which nothing is evaluated for keys without `${`."""
+    key = instance.get("index_key")
+    return "" if key is None else f"[{json.dumps(key, ensure_ascii=False)}]"

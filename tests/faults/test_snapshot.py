@@ -33,17 +33,21 @@ def test_any_other_content_stays_as_it_is(content: bytes) -> None:
     assert snapshot.with_lineage(content) == content
 
 
-def test_only_resource_groups_are_kept_when_they_are_half_made() -> None:
-    def resource(module: str, type_: str, *, status: str = "tainted") -> dict[str, object]:
-        instance = {"status": status, "attributes": {"type": type_}}
+def test_what_may_not_be_made_anew_is_kept_when_it_is_half_made() -> None:
+    def resource(module: str, type_: str, *, status: str = "tainted", **more: object) -> dict[str, object]:
+        instance = {"status": status, "attributes": {"type": type_}, **more}
         return {"module": module, "type": "azapi_resource", "name": "this", "instances": [instance]}
 
     state = {
         "resources": [
             resource("module.resource_group_a", "Microsoft.Resources/resourceGroups@2022-09-01"),
             resource("module.resource_group_b", "Microsoft.Resources/resourceGroups@2022-09-01", status=""),
-            resource("module.roles", "Microsoft.Authorization/roleAssignments@2022-04-01"),
+            resource("module.roles", "Microsoft.Authorization/roleAssignments@2022-04-01", index_key='a "b"'),
+            resource("module.tags", "Microsoft.Resources/tags@2021-04-01"),
         ]
     }
-    assert snapshot.half_made(json.dumps(state).encode()) == ["module.resource_group_a.azapi_resource.this"]
+    assert snapshot.half_made(json.dumps(state).encode()) == [
+        "module.resource_group_a.azapi_resource.this",
+        'module.roles.azapi_resource.this["a \\"b\\""]',
+    ]
     assert snapshot.half_made(b"{}") == []
