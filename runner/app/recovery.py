@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 
-from runner.app.walk import Ports, snapshot_of
+from runner.app.walk import Ports, is_of_meshstack, snapshot_of
 from runner.domain.run import ENDED, EXECUTING, Run, Status
 from runner.errors import Canceled
 from runner.ports import Liveness
@@ -26,7 +26,7 @@ def orphans(ports: Ports, liveness: Liveness) -> tuple[Run, ...]:
     found = [
         run
         for run in ports.runs.find(statuses=(*EXECUTING, Status.PENDING, Status.APPROVED), limit=_MANY)[::-1]
-        if run.status is not Status.APPROVED or "continues" in run.options
+        if (run.status is not Status.APPROVED or "continues" in run.options) and not is_of_meshstack(run)
     ]
     others = sorted({run.executor for run in found if run.executor and run.executor != ports.executor})
     gone = set(liveness.dead(others))

@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tenants": ("runner.cli.tenants", "Subscriptions that nobody documents; tenants that leave."),
     "state": ("runner.cli.state", "Look at Terraform states, roll back, unlock."),
     "doctor": ("runner.cli.doctor", "Look at everything that runs depend on, and say how to mend it."),
+    "agent": ("runner.cli.agent", "Execute the building-block runs of a meshStack."),
     "store": ("runner.cli.store", "Back up, restore and check the store; rotate its key."),
     "sandbox": ("runner.cli.sandbox", "An Azure on this machine, to try things out."),
 }
@@ -51,7 +52,7 @@ SECTIONS = {
     "Documents": ("init", "validate", "schema", "render", "migrate"),
     "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel"),
     "Look": ("runs", "run", "tenant", "tenants", "state"),
-    "Operate": ("doctor", "store", "sandbox"),
+    "Operate": ("agent", "doctor", "store", "sandbox"),
 }
 
 

@@ -35,15 +35,20 @@ def review(run_id: str, everything: bool, function: bool, as_json: bool) -> int:
       lzr runs
       lzr review 01jd8k3v --all
     """
-    from runner.app.walk import review_of
+    from runner.app.walk import is_of_meshstack, review_of
     from runner.cli import words
 
     with opened() as runner:
         run = runner.ports.runs.get(run_id)
-        made = review_of(run, runner.ports)
-        if as_json:
+        if as_json and runner.ports.runs.review(run.id) is not None:
             print_json(run_json(runner, run))
+        elif is_of_meshstack(run) and (kept := runner.ports.runs.review(run.id)) is not None:
+            from runner.cli import block_words
+            from runner.domain.block_review import BlockReview
+
+            print_lines(block_words.review(BlockReview.model_validate(kept), everything=everything))
         else:
+            made = review_of(run, runner.ports)
             print_lines(words.review(made, run, everything=everything, function=function))
     return 0
 

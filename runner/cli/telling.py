@@ -14,6 +14,8 @@ import click
 from runner.cli import WAITING
 
 if TYPE_CHECKING:
+    from runner.domain.block_review import BlockReview
+    from runner.domain.review import Review
     from runner.domain.run import Run
     from runner.wiring import Runner
 
@@ -102,13 +104,12 @@ def summary_json(run: Run) -> dict[str, Any]:
 def run_json(runner: Runner, run: Run) -> dict[str, Any]:
     """A run with its review, approvals, steps, outputs and the function's answer. `changes` says whether there is anything to do."""
     from runner.domain.events import Kind, steps_of
-    from runner.domain.review import Review
 
     events = runner.ports.runs.events(run.id)
     kept = runner.ports.runs.review(run.id)
     return {
         **summary_json(run),
-        "changes": kept is not None and not Review.model_validate(kept).nothing_changes,
+        "changes": kept is not None and not _kind_of(kept).model_validate(kept).nothing_changes,
         "review": kept,
         "approvals": [
             {
@@ -125,6 +126,13 @@ def run_json(runner: Runner, run: Run) -> dict[str, Any]:
         "outputs": {event.data["name"]: event.data["value"] for event in events if event.kind is Kind.OUTPUT},
         "function": answer_of(runner, run),
     }
+
+
+def _kind_of(kept: dict[str, Any]) -> type[Review] | type[BlockReview]:
+    from runner.domain.block_review import BlockReview
+    from runner.domain.review import Review
+
+    return BlockReview if kept.get("kind") == "building-block" else Review
 
 
 def print_lines(lines: Iterator[str]) -> None:

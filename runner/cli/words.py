@@ -64,7 +64,7 @@ def review(made: Review, run: Run, *, everything: bool = False, function: bool =
         yield click.style("Changed behind the runner's back", bold=True)
         for change in made.drift:
             yield _line("?", f"{change.address}{' is gone' if change.action is Action.DELETE else ''}")
-            yield from (f"       {_attribute(attribute)}" for attribute in change.attributes[:5])
+            yield from (f"       {attribute(one)}" for one in change.attributes[:5])
         yield ""
     yield from _subscription(made)
     yield from _infrastructure(made, everything=everything)
@@ -126,11 +126,11 @@ def _infrastructure(made: Review, *, everything: bool) -> Iterator[str]:
         yield _line(sentence.sign, sentence.text)
         change = by_address[sentence.address]
         if everything:
-            yield from _attributes(change)
+            yield from attributes(change)
         elif change.importing:
-            yield from (f"       {_attribute(attribute)}" for attribute in wording.differences(change))
+            yield from (f"       {attribute(one)}" for one in wording.differences(change))
         elif change.action is Action.UPDATE:
-            yield from (f"       {_attribute(attribute)}" for attribute in _told(change)[:3])
+            yield from (f"       {attribute(one)}" for one in _told(change)[:3])
     if stale is not None:
         tags = ", ".join(f"{name} = {value}" for name, value in stale.tags.items())
         yield _line(
@@ -168,7 +168,7 @@ def adoption(made: Review) -> Iterator[str]:
         change = _imported(made)[sentence.address]
         yield _line(sentence.sign, sentence.text)
         yield click.style(f"       {plain(str(change.importing).partition('?')[0])}", dim=True)
-        yield from (f"       {_attribute(attribute)}" for attribute in wording.differences(change))
+        yield from (f"       {attribute(one)}" for one in wording.differences(change))
     yield ""
 
 
@@ -354,20 +354,22 @@ def _line(sign: str, text: str) -> str:
 
 
 def _told(change: ResourceChange) -> list[AttributeChange]:
-    return [attribute for attribute in change.attributes if not attribute.path.startswith(("output", "update_headers"))]
+    return [one for one in change.attributes if not one.path.startswith(("output", "update_headers"))]
 
 
-def _attributes(change: ResourceChange) -> Iterator[str]:
+def attributes(change: ResourceChange) -> Iterator[str]:
+    """A thing's address, and all of its attributes that change."""
     yield click.style(f"       {plain(change.address)}", dim=True)
-    for attribute in change.attributes:
-        yield f"         {_attribute(attribute)}"
+    for one in change.attributes:
+        yield f"         {attribute(one)}"
 
 
-def _attribute(attribute: AttributeChange) -> str:
-    replaces = click.style("  (forces a replacement)", fg="red") if attribute.forces_replacement else ""
-    if attribute.before is None:
-        return f"{plain(attribute.path)} = {_value(attribute.after)}{replaces}"
-    return f"{plain(attribute.path)}: {_value(attribute.before)} → {_value(attribute.after)}{replaces}"
+def attribute(changed: AttributeChange) -> str:
+    """One attribute, before and after."""
+    replaces = click.style("  (forces a replacement)", fg="red") if changed.forces_replacement else ""
+    if changed.before is None:
+        return f"{plain(changed.path)} = {_value(changed.after)}{replaces}"
+    return f"{plain(changed.path)}: {_value(changed.before)} → {_value(changed.after)}{replaces}"
 
 
 def _value(value: Any) -> str:

@@ -25,7 +25,7 @@ ROLE_NAMES = {
     RBAC_ADMINISTRATOR: "Role Based Access Control Administrator",
 }
 
-_SIGNS = {
+SIGNS = {
     Action.CREATE: "+",
     Action.UPDATE: "~",
     Action.REPLACE: "±",
@@ -77,7 +77,7 @@ def sign(change: ResourceChange) -> str:
         return "+" if change.action is Action.CREATE else "~"
     if change.block == "management_group":  # the subscription stays what it is, and is moved or left where it is
         return "." if change.action in (Action.DELETE, Action.FORGET) else "~"
-    return _SIGNS[change.action]
+    return SIGNS[change.action]
 
 
 def role_of(change: ResourceChange) -> str | None:
@@ -97,7 +97,7 @@ def role_in(change: ResourceChange) -> str | None:
 
 def sentence(change: ResourceChange, context: Context) -> str:
     """What happens, in one sentence without a full stop."""
-    text = _known(change, context) or _by_address(change)
+    text = _known(change, context) or by_address(change)
     if not change.importing:
         return text
     if change.action is Action.REPLACE:
@@ -376,7 +376,8 @@ def _of_block(change: ResourceChange, context: Context) -> str:
     return f"building block {context.blocks.get(key, key)}"
 
 
-def _by_address(change: ResourceChange) -> str:
+def by_address(change: ResourceChange) -> str:
+    """What happens to a thing of which only the address is known."""
     return f"{_VERBS[change.action]} {change.address}"
 
 

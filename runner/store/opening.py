@@ -20,6 +20,7 @@ from sqlalchemy import Engine
 
 from runner.errors import Refused
 from runner.store.bundles import SqlBundles
+from runner.store.claims import SqlClaims
 from runner.store.database import Database, postgres_engine, sqlite_engine, sqlite_engine_for_workflows
 from runner.store.deletions import SqlDeletions
 from runner.store.filelocks import locked
@@ -46,6 +47,7 @@ class Store:
     states: SqlStates
     bundles: SqlBundles
     holdings: SqlHoldings
+    claims: SqlClaims
     liveness: FileLiveness | PostgresLiveness
     keyring: Keyring
     database: Database
@@ -89,6 +91,7 @@ def open_store(where: str | Path, keyring: Keyring, *, keep_versions: int = 50) 
             states=SqlStates(database, keep=keep_versions),
             bundles=SqlBundles(database),
             holdings=SqlHoldings(database),
+            claims=SqlClaims(database),
             liveness=liveness,
             keyring=keyring,
             database=database,

@@ -293,6 +293,15 @@ holdings = Table(  # subscriptions that the runner makes or takes for tenants
     Column("failure", Words, nullable=False),
 )
 
+claims = Table(  # runs of a meshStack that this store's agents have taken and not reported to their end
+    "claims",
+    metadata,
+    Column("run", Words, primary_key=True),
+    Column("executor", Words, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
 
 @dataclass(frozen=True)
 class Sealed:
@@ -309,4 +318,5 @@ class Sealed:
 
 BUNDLES = Sealed("bundle", bundles, ("run", "tenant"))
 STATES = Sealed("state", state_versions, ("tenant", "number"))
-SEALED = (BUNDLES, STATES)
+CLAIMS = Sealed("claim", claims, ("run",))
+SEALED = (BUNDLES, STATES, CLAIMS)

@@ -120,7 +120,12 @@ def _library() -> Path | None:
     return next((file for file in found if file.suffix in (".so", ".dylib")), None)
 
 
-def _checked(argv: tuple[str, ...], *, wanted_by: str) -> Engine:
+def at(path: Path, *, wanted_by: str) -> Engine:
+    """The engine in this file, of whatever version; InputError where it does not answer as one."""
+    return _checked((os.path.abspath(path),), wanted_by=wanted_by, oldest=(0, 0))  # noqa: PTH100 - links stay as they are
+
+
+def _checked(argv: tuple[str, ...], *, wanted_by: str, oldest: tuple[int, int] = OLDEST) -> Engine:
     try:
         answer = subprocess.run(
             [*argv, "version", "-json"],
@@ -144,7 +149,7 @@ def _checked(argv: tuple[str, ...], *, wanted_by: str) -> Engine:
             detail=f"{argv[0]} ({wanted_by}) did not tell its version: {type(error).__name__}.",
             hint=f"Try it by hand: {argv[0]} version",
         ) from error
-    if numbers[:2] < OLDEST:
+    if numbers[:2] < oldest:
         raise InputError(
             "The engine is too old",
             code="engine-too-old",

@@ -31,6 +31,7 @@ class Stopped(StrEnum):
 
     ASKED = "asked"
     LIMIT = "limit"
+    OUTPUT = "output"
 
 
 @dataclass(frozen=True)
@@ -53,42 +54,50 @@ def run(
     limit: timedelta,
     grace: timedelta,
     on_start: Callable[[EngineProcess], None] = lambda process: None,
+    stdin: Path | None = None,
+    most_output: int | None = None,
 ) -> Ended:
-    """Run to the end and call `on_lines` with what it has written since the last look, complete lines only.
+    """Run to the end and call `on_lines` with what it has written since the last look, complete lines only. `stdin` is a file that it
+    reads; with `most_output` it is stopped once it has written more bytes than that.
 
     When `stop` is set or `limit` passes, the engine gets one SIGINT (it finishes its step and saves its state; a second one would
     make it abandon the state) and after `grace` its whole process group SIGKILL. An error in `on_lines` or `on_start` stops it in
     the same way before it is raised.
     """
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
+    given = os.open(stdin or os.devnull, os.O_RDONLY)
     try:
         process = subprocess.Popen(
             list(argv),
             cwd=cwd,
             env=dict(env),
-            stdin=subprocess.DEVNULL,
+            stdin=given,
             stdout=descriptor,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # else Ctrl-C reaches it too, and a second SIGINT abandons state
         )
     finally:
         os.close(descriptor)
+        os.close(given)
     ended = Event()
     Thread(target=_wait, args=(process, ended), name=f"wait-{process.pid}", daemon=True).start()
     stopped: Stopped | None = None
     deadline = monotonic() + limit.total_seconds()
-    lines = _lines(output)
+    over = Event()
+    lines = _lines(output, over)
     try:
         on_start(EngineProcess(pid=process.pid, started=started_at(process.pid), host=socket.gethostname()))
         while not ended.wait(_TICK):
             _pass_on(lines, on_lines)
-            if stop.is_set() or monotonic() > deadline:
-                stopped = Stopped.ASKED if stop.is_set() else Stopped.LIMIT
+            too_much = most_output is not None and output.stat().st_size > most_output
+            if stop.is_set() or too_much or monotonic() > deadline:
+                stopped = Stopped.ASKED if stop.is_set() else Stopped.OUTPUT if too_much else Stopped.LIMIT
                 break
     except BaseException:
         _end(process, ended, grace)
         raise
     killed = _end(process, ended, grace, while_waiting=lambda: _pass_on(lines, on_lines))
+    over.set()
     _pass_on(lines, on_lines)
     return Ended(code=process.returncode, stopped=stopped, killed=killed)
 
@@ -202,15 +211,16 @@ def _pass_on(lines: Iterator[list[str]], on_lines: Callable[[list[str]], None]) 
         on_lines(batch)
 
 
-def _lines(path: Path) -> Iterator[list[str]]:
-    """Complete lines as they appear, and an empty list whenever there is none yet."""
+def _lines(path: Path, over: Event) -> Iterator[list[str]]:
+    """Complete lines as they appear, and an empty list whenever there is none yet; once it is over, also one that was not ended."""
     with path.open("rb") as file:
         rest = b""
         while True:
             chunk = file.read(1 << 16)
-            if not chunk:
-                yield []
-                continue
-            *complete, rest = (rest + chunk).split(b"\n")
-            if complete:
-                yield [line.decode("utf-8", errors="replace").rstrip("\r") for line in complete]
+            if chunk:
+                *complete, rest = (rest + chunk).split(b"\n")
+                if not complete:
+                    continue
+            else:
+                complete, rest = ([rest], b"") if over.is_set() and rest else ([], rest)
+            yield [line.decode("utf-8", errors="replace").rstrip("\r") for line in complete]

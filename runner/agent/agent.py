@@ -1,0 +1,447 @@
+"""The agent: claims runs as long as it has a slot, executes each in a thread, a directory and process groups of its own, and leaves none
+of them behind.
+
+A claim is kept (its token sealed) before anything is told of it, and forgotten after its last report was taken. So whoever starts after
+an agent that died finds what that one had taken, and reports it as failed: nothing of it is done again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from runner.agent import contract, envelope, pipelines, terraform_block
+from runner.agent.contract import BlockRun, Status, Terraform
+from runner.agent.meshapi import LARGEST_RUN, Claim, claimed
+from runner.agent.programs import Programs
+from runner.agent.record import Record
+from runner.agent.reporting import Reporter
+from runner.agent.telemetry import Metrics, Tracing
+from runner.agent.terraform_block import Executing, Result, Tools
+from runner.domain import run as run_domain
+from runner.domain.events import StepStatus, steps_of
+from runner.domain.run import EXECUTING, Failure
+from runner.errors import Canceled, InputError, RemoteFailed, RunnerError
+from runner.logs import NAME, Redactor
+from runner.ports import Liveness, Runs
+from runner.store.claims import KeptClaim, SqlClaims
+
+_LOG = logging.getLogger(NAME)
+_AT_ONCE = 10  # claims in a cycle of an agent without a limit
+_UNKNOWN = ("run", "Run Building Block")
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """Where an agent keeps things: `work` is for the directories of runs, `cache` for providers and repositories."""
+
+    work: Path
+    cache: Path
+
+
+@dataclass
+class Agent:
+    """One agent. `stop` ends it: no more claims, then a grace for the runs at work, then they are stopped."""
+
+    tools: Tools
+    key: RSAPrivateKey | None
+    runs: Runs
+    claims: SqlClaims
+    liveness: Liveness
+    executor: str
+    redactor: Redactor
+    client: httpx.Client
+    shelves: Shelves
+    engine_grace: timedelta
+    metrics: Metrics
+    tracing: Tracing
+    stop: threading.Event
+    hurry: threading.Event = field(default_factory=threading.Event)
+    _work: dict[int, _Working] = field(default_factory=dict)
+    _free: threading.Condition = field(default_factory=threading.Condition)
+    _last_claim: datetime | None = None
+
+    # --- the loop
+
+    def poll(self) -> None:
+        """Claim and execute until `stop`, then drain."""
+        while not self.stop.is_set():
+            self._recover()
+            pause = self._claim_some()
+            if pause:
+                self.stop.wait(pause)
+        self._drain()
+
+    def _claim_some(self) -> float:
+        """Claim while there are slots and runs; the seconds to wait then."""
+        config = self.tools.config
+        for _ in range(_AT_ONCE if config.max_concurrent_runs < 0 else config.slots):
+            slot = self._slot()
+            if slot is None:
+                with self._free:
+                    self._free.wait(1.0)
+                return 0.0
+            try:
+                content = self.tools.api.claim()
+            except Canceled:
+                return 0.0
+            except RunnerError as error:
+                self.metrics.claims.labels("failed").inc()
+                _LOG.error("claim_failed", extra={"code": error.code, "detail": error.detail, "hint": error.hint})
+                return config.error_seconds
+            self._last_claim = self.tools.now()
+            self.metrics.claimed.set(self._last_claim.timestamp())
+            self.metrics.claims.labels("nothing" if content is None else "run").inc()
+            if content is None:
+                return config.poll_seconds
+            self._begin(slot, content)
+            if self.stop.is_set():
+                return 0.0
+        return 0.0 if config.max_concurrent_runs > 0 else config.poll_seconds
+
+    def _slot(self) -> int | None:
+        with self._free:
+            taken = self._work.keys()
+            return next((n for n in range(self.tools.config.slots) if n not in taken), None)
+
+    def _begin(self, slot: int, content: bytes) -> None:
+        working = _Working(threading.Event())
+        thread = threading.Thread(target=self._in_slot, args=(slot, content, working), name=f"run-{slot}", daemon=True)
+        with self._free:
+            self._work[slot] = working
+            self.metrics.working.set(len(self._work))
+        thread.start()
+
+    def _in_slot(self, slot: int, content: bytes, working: _Working) -> None:
+        try:
+            self.execute(content, slot=slot, stop=working.stop, working=working)
+        except Exception as error:  # noqa: BLE001 - a bug in one run must not take the others with it
+            _LOG.error("run_failed_unexpectedly", exc_info=error)
+        finally:
+            with self._free:
+                del self._work[slot]
+                self.metrics.working.set(len(self._work))
+                self._free.notify_all()
+
+    def _drain(self) -> None:
+        """Let runs at work end within the grace, then stop them; each reports its end."""
+        deadline = monotonic() + self.tools.config.grace_seconds
+        with self._free:
+            while self._work and monotonic() < deadline and not self.hurry.is_set():
+                self._free.wait(0.2)
+            for working in self._work.values():
+                working.drained = True
+                working.stop.set()
+            while self._work:
+                self._free.wait(0.2)
+
+    def single(self, content: bytes, *, opened: bool) -> bool:
+        """Execute this run and no other; whether its end was reported. It is stopped as soon as the agent is."""
+        working = _Working(self.stop, drained=True)
+        return self.execute(content, stop=self.stop, working=working, opened=opened)
+
+    @property
+    def health(self) -> str:
+        """For `/healthz`."""
+        last = self._last_claim.isoformat(timespec="seconds") if self._last_claim else "never"
+        state = "draining" if self.stop.is_set() else "working"
+        return f"OK\n{state}, {len(self._work)} runs at work, last successful claim: {last}\n"
+
+    # --- one run
+
+    def execute(
+        self,
+        content: bytes,
+        *,
+        slot: int = 0,
+        stop: threading.Event,
+        working: _Working | None = None,
+        opened: bool = False,
+    ) -> bool:
+        """Execute a claimed run to its last report; whether meshStack took that. `opened` says that its secrets are in clear already."""
+        config = self.tools.config
+        try:
+            if len(content) > LARGEST_RUN:
+                raise ValueError
+            document = json.loads(content)
+            claim = claimed(document, base=config.api.url, source=config.runner_uuid)
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            _LOG.error("claimed_run_unreadable", extra={"bytes": len(content)})
+            return False
+        if claim.token:
+            self.redactor.add(claim.token)
+        steps = _steps_of(content)
+        # with the steps, for whoever would have to report it
+        kept = json.dumps({**json.loads(claim.as_json()), "steps": steps}).encode()
+        self.claims.keep(KeptClaim(claim.run, self.executor, self.tools.now(), kept))
+        working = working or _Working(stop)
+        with self.tracing.run(claim.run):
+            taken = self._told(content, document, claim, steps, slot, working, opened=opened)
+        if taken:
+            self.claims.erase(claim.run)
+        return taken
+
+    def _told(
+        self,
+        content: bytes,
+        document: dict[str, Any],
+        claim: Claim,
+        steps: Steps,
+        slot: int,
+        working: _Working,
+        *,
+        opened: bool,
+    ) -> bool:
+        reporter = Reporter(
+            self.tools.api, claim, redact=self.redactor, stop=working.stop, wanted_stop=working.wanted_stop
+        )
+        try:
+            run, document = self._opened(content, document, opened=opened)
+        except (RunnerError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            failed = error if isinstance(error, RunnerError) else _unreadable()
+            return self._never_begun(claim, reporter, failed)
+        try:
+            self.tools.api.register(claim, reporter.expect(steps))
+        except RunnerError as error:
+            _LOG.error("register_failed", extra={"run": claim.run, "code": error.code, "detail": error.detail})
+            if isinstance(error, RemoteFailed) and error.status in (401, 403, 404):
+                return False
+        reporter.start()
+        kind, behavior = run.implementation.type, run.spec.behavior.value
+        at, status, more = steps[0][0], Status.FAILED, {}
+        record: Record | None = None
+        try:
+            record = Record.begin(run, runs=self.runs, executor=self.executor, now=self.tools.now, redact=self.redactor)
+            working.record = record
+            result = self._dispatch(run, document, claim, reporter, record, slot, working)
+            status = Status.IN_PROGRESS if result.handed_over else Status.SUCCEEDED
+            more = dict(result.more)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the run has to be reported
+            at = working.at or at
+            status = self._failed(error, run, reporter, record, at, working)
+            more = {"summary": _shortly(error)}
+        self.metrics.runs.labels(kind, behavior, status.value).inc()
+        heard = reporter.finish(status, **more)
+        self.metrics.reports.labels(str(heard.taken).lower()).inc()
+        if not heard.taken:
+            _LOG.error("last_report_not_taken", extra={"run": claim.run, "status": heard.status})
+        return heard.taken
+
+    def _opened(self, content: bytes, document: dict[str, Any], *, opened: bool) -> tuple[BlockRun, dict[str, Any]]:
+        if not opened and self.key is not None:
+            return envelope.open_run(content, self.key, self.redactor.add)
+        for one in document["spec"]["buildingBlock"]["spec"].get("inputs") or ():
+            if one.get("isSensitive"):
+                envelope.hide_all(one.get("value"), self.redactor.add)
+        return contract.read(content), document
+
+    def _never_begun(self, claim: Claim, reporter: Reporter, error: RunnerError) -> bool:
+        """A run that cannot even be read is reported all the same, or it would hang in meshStack for hours."""
+        self.metrics.failures.labels(error.code).inc()
+        _LOG.error(
+            "run_unusable", extra={"run": claim.run, "code": error.code, "detail": error.detail, "hint": error.hint}
+        )
+        with suppress(RunnerError):
+            self.tools.api.register(claim, reporter.expect([_UNKNOWN]))
+        reporter.fail_from(_UNKNOWN[0], user=_shortly(error), system=_wholly(error))
+        return reporter.finish(Status.FAILED, summary=_shortly(error)).taken
+
+    def _dispatch(
+        self,
+        run: BlockRun,
+        document: dict[str, Any],
+        claim: Claim,
+        reporter: Reporter,
+        record: Record,
+        slot: int,
+        working: _Working,
+    ) -> Result:
+        if not isinstance(run.implementation, Terraform):
+            return self._pipeline(run, document, reporter, record, working)
+        root = self.shelves.work / run.id
+        shutil.rmtree(root, ignore_errors=True)
+        cache = self.shelves.cache / "providers" / str(slot)
+        for folder in (root, root / "out", cache):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+        def heard(lines: list[str]) -> None:
+            reporter.lines(executing.at, lines)
+            record.log(lines)
+
+        @contextmanager
+        def measured(step: str) -> Iterator[None]:
+            with self.metrics.timed("TERRAFORM", step), self.tracing.step(step):
+                yield
+
+        programs = Programs(run.id, root / "out", working.stop, self.engine_grace, heard)
+        executing = Executing(
+            run, run.implementation, document, claim, self.tools, reporter, record, programs, root, cache, measured
+        )
+        try:
+            return executing.execute()
+        finally:
+            working.at = executing.at
+            programs.end_all()
+            shutil.rmtree(root, ignore_errors=True)
+
+    def _pipeline(
+        self, run: BlockRun, document: dict[str, Any], reporter: Reporter, record: Record, working: _Working
+    ) -> Result:
+        way = pipelines.Way(client=self.client, stop=working.stop, sleep=working.stop.wait, now=self.tools.now)
+        step = pipelines.STEPS.get(run.implementation.type, _UNKNOWN)[0]
+        with record.journal.step(step), self.metrics.timed(run.implementation.type, step), self.tracing.step(step):
+            outcome = pipelines.execute(run, document, reporter, way)
+        if outcome is pipelines.Outcome.FAILED and working.stop.is_set():
+            raise Canceled
+        if outcome is pipelines.Outcome.FAILED:
+            raise RemoteFailed(
+                "The pipeline failed",
+                code="pipeline-failed",
+                detail="Its steps say where.",
+                hint="Look at the pipeline's own log.",
+            )
+        record.unchanged()
+        return Result(handed_over=outcome is pipelines.Outcome.HANDED_OVER)
+
+    def _failed(
+        self, error: BaseException, run: BlockRun, reporter: Reporter, record: Record | None, at: str, working: _Working
+    ) -> Status:
+        """Tell it everywhere; the status that the run ends with."""
+        code = error.code if isinstance(error, RunnerError) else "internal-error"
+        self.metrics.failures.labels(code).inc()
+        known = isinstance(error, RunnerError)
+        _LOG.error(
+            "run_failed",
+            extra={"run": run.id, "code": code, "detail": str(error) if known else type(error).__name__},
+            exc_info=None if known else error,
+        )
+        if record is not None:
+            with suppress(RunnerError):
+                record.failed(error, step=at)
+        why = "The runner is being stopped." if working.drained else "The run was stopped."
+        user = why if isinstance(error, Canceled) else _shortly(error)
+        reporter.fail_from(at, user=user, system=_wholly(error))
+        return Status.ABORTED if isinstance(error, Canceled) else Status.FAILED
+
+    # --- after a death
+
+    def _recover(self) -> None:
+        """Report what an agent that is gone had claimed."""
+        for kept in self.claims.all():
+            if kept.executor == self.executor or self.liveness.alive(kept.executor):
+                continue
+            with suppress(ValueError, TypeError):
+                self._report_lost(kept)
+
+    def _report_lost(self, kept: KeptClaim) -> None:
+        facts = json.loads(kept.content)
+        steps = [(str(step), str(name)) for step, name in facts.pop("steps")]
+        claim = Claim(**facts)
+        self.redactor.add(claim.token)
+        root = self.shelves.work / claim.run
+        programs = Programs(claim.run, root, threading.Event(), self.engine_grace)
+        at = self._settle(claim, programs)
+        left = root / "code"
+        for file in left.rglob("errored.tfstate") if left.is_dir() else ():
+            shutil.copyfile(file, self.shelves.work / f"{claim.run}.errored.tfstate")
+        shutil.rmtree(root, ignore_errors=True)
+        told = f"The runner died while it was at: {at or 'the beginning'}. What was at work was brought to rest; nothing is done again."
+        ids = [step for step, _ in steps]
+        reporter = Reporter(self.tools.api, claim, redact=self.redactor, stop=threading.Event())
+        with suppress(RunnerError):
+            self.tools.api.register(claim, reporter.expect(steps))
+        reporter.fail_from(at if at in ids else ids[0], user=told, system=told)
+        heard = reporter.tell_end(Status.FAILED, summary=told)
+        _LOG.warning("lost_run_reported", extra={"run": claim.run, "taken": heard.taken, "step": at})
+        gone = heard.status in (404, 410)
+        if heard.taken or gone:
+            self.claims.erase(claim.run)
+
+    def _settle(self, claim: Claim, programs: Programs) -> str:
+        """Bring what the dead one started to rest, and end the run here; the step that it was at."""
+        programs.bring_to_rest()
+        at = ""
+        for run in self.runs.find(statuses=tuple(EXECUTING)):
+            if (run.options.get("meshstack") or {}).get("run") != claim.run:
+                continue
+            going = [step.name for step in steps_of(self.runs.events(run.id)) if step.status is StepStatus.RUNNING]
+            at = going[-1] if going else ""
+            failure = Failure(
+                family="remote",
+                code="agent-died",
+                summary="The agent died",
+                detail="Nothing of the run is done again.",
+                hint="Look at the block in meshStack, and run it again.",
+                step=at,
+            )
+            self.runs.move(
+                run.id, run_domain.Status.FAILED, now=self.tools.now(), failure=failure, executor=self.executor
+            )
+        return at
+
+
+Steps = tuple[tuple[str, str], ...]
+
+
+def _steps_of(content: bytes) -> Steps:
+    """Ids and names of the steps that the run will have."""
+    try:
+        run = contract.read(content)
+    except RunnerError:
+        return (_UNKNOWN,)
+    if isinstance(run.implementation, Terraform):
+        return terraform_block.steps_of(run)
+    return (pipelines.STEPS.get(run.implementation.type, _UNKNOWN),)
+
+
+@dataclass
+class _Working:
+    """A run in a slot."""
+
+    stop: threading.Event
+    record: Record | None = None
+    drained: bool = False
+    at: str = ""
+    looked: float = 0.0
+
+    def wanted_stop(self) -> bool:
+        """Whether somebody asked with `lzr cancel`."""
+        return self.record is not None and self.record.cancel_requested()
+
+
+def _unreadable() -> RunnerError:
+    return InputError(
+        "The run cannot be read",
+        code="run-unreadable",
+        detail="meshStack sent a run that has no building block or no definition.",
+        hint="Look whether meshStack is newer than this runner.",
+    )
+
+
+def _shortly(error: BaseException) -> str:
+    """For the one who ordered the block."""
+    if isinstance(error, Canceled):
+        return "The run was stopped."
+    if isinstance(error, RunnerError):
+        first = error.detail.split("\n")[0]
+        return f"{error.summary}: {first}" if first else error.summary
+    return "The runner has a bug. Its log says more."
+
+
+def _wholly(error: BaseException) -> str:
+    """For the platform's operator."""
+    if not isinstance(error, RunnerError):
+        return f"The runner has a bug ({type(error).__name__}). Please report it with the runner's log."
+    return "\n".join(text for text in (f"{error.summary} ({error.code})", error.detail, error.hint) if text)
