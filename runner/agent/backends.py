@@ -36,7 +36,7 @@ class Backend:
     @property
     def keeps_nothing(self) -> bool:
         """Whether the state is gone with the run's directory."""
-        return not self.file and self.own in (NONE, "local")
+        return not self.file and self.own == NONE
 
 
 def choose(run: BlockRun, code: Mapping[str, str], *, wanted: bool, token: str, base: str) -> Backend:

@@ -14,6 +14,7 @@ import re
 import textwrap
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
@@ -91,7 +92,17 @@ def open_run(content: bytes, key: RSAPrivateKey, hide: Callable[[str], None]) ->
         if isinstance(implementation.get(name), str):
             implementation[name] = _explained(implementation[name], key, f"the definition's {name}")
             hide_all(implementation[name], hide)
+    password = _password(str(implementation.get("repositoryUrl") or ""))
+    if password:
+        hide_all(password, hide)
     return read(json.dumps(document).encode()), document
+
+
+def _password(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""
 
 
 def hide_all(value: Any, hide: Callable[[str], None]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from runner.agent.contract import FINAL, Status
 from runner.agent.meshapi import Claim, Heard, MeshApi
 
-TICK = 1.0  # seconds: a line is told at most so late
+TICK = 1.0  # seconds between reports of what goes on
 HEARTBEAT = 10.0
 _HEAD, _TAIL = 128 * 1024, 384 * 1024  # characters of a step's text; what lies between is left out
 _LONGEST_MESSAGE = 8 * 1024
@@ -145,6 +145,7 @@ class Reporter:
                 for line in redacted:
                     step.text.add(line)
                 step.version += 1
+            self._wake.set()
 
     def fail_from(self, id: str, *, user: str, system: str) -> None:  # noqa: A002
         """The step and all later ones have failed."""
@@ -196,7 +197,7 @@ class Reporter:
     def _keep_telling(self) -> None:
         last = 0.0
         while not self._over.is_set():
-            self._wake.wait(TICK)
+            self._wake.wait(TICK)  # also to look whether somebody wants it to stop
             if self._over.is_set():
                 return
             self._wake.clear()
@@ -212,7 +213,7 @@ class Reporter:
                 self.aborted = True
                 self._stop.set()
                 return
-            self._over.wait(min(heard.retry_after, 60.0) if heard.retry_after else 0.5)
+            self._over.wait(min(heard.retry_after, 60.0) if heard.retry_after else TICK)
 
     def _tell(self, body: dict[str, Any]) -> Heard:
         with self._sending:

@@ -7,6 +7,7 @@ leads out of the repository is refused.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
@@ -16,7 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from runner.agent.contract import Terraform
 from runner.agent.programs import Programs, Ran, passed_on
@@ -64,6 +65,7 @@ class Sources:
         """
         return {
             **self.surroundings,
+            **_signed_in(source.repository_url.strip()),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": "https:ssh",
             "GIT_SSH_COMMAND": shlex.join(self._ssh(source, private)),
@@ -74,8 +76,9 @@ class Sources:
     def check_out(self, source: Terraform, programs: Programs, private: Path, target: Path) -> Checkout:
         """Put the repository at the source's ref into `target`. InputError where the source is wrong, RemoteFailed where it is not
         reached."""
-        url, ref, path = source.repository_url.strip(), source.ref_name.strip(), source.repository_path.strip()
-        _check(url, ref, path)
+        given, ref, path = source.repository_url.strip(), source.ref_name.strip(), source.repository_path.strip()
+        _check(given, ref, path)
+        url = without_password(given)
         git = _Git(programs, {**passed_on(self.environment), **self.git_environment(source, private)}, url)
         mirror = self.mirrors / hashlib.sha256(url.encode()).hexdigest()[:24]
         mirror.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -91,9 +94,11 @@ class Sources:
         _refuse_leaving(target)
         directory = target / path
         if not directory.is_dir():
-            raise _wrong(f"There is no folder {path or '.'} in {_shown(url)} at {ref or 'its default branch'}.")
+            raise _wrong(
+                f"There is no folder {path or '.'} in {without_password(url)} at {ref or 'its default branch'}."
+            )
         if not directory.resolve().is_relative_to(target.resolve()):
-            raise _wrong(f"The path {path} leads out of the repository {_shown(url)}.")
+            raise _wrong(f"The path {path} leads out of the repository {without_password(url)}.")
         return Checkout(root=target, directory=directory.resolve(), commit=commit)
 
     def _ssh(self, source: Terraform, private: Path) -> list[str]:
@@ -119,6 +124,27 @@ class Sources:
         else:
             command += ["-o", "StrictHostKeyChecking=yes"]
         return command
+
+
+def without_password(url: str) -> str:
+    """An address as it may be an argument, or be told."""
+    parts = urlsplit(url) if "://" in url else None
+    if parts is None or parts.password is None:
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _signed_in(url: str) -> dict[str, str]:
+    """Git's variables for a password in an address: arguments are for every process of the machine to read."""
+    parts = urlsplit(url) if "://" in url else None
+    if parts is None or parts.password is None or parts.scheme != "https":
+        return {}
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"http.https://{parts.netloc.rpartition('@')[2]}/.extraHeader",
+        "GIT_CONFIG_VALUE_0": "Authorization: Basic " + base64.b64encode(pair.encode()).decode(),
+    }
 
 
 def _trusting(hosts: Path) -> list[str]:
@@ -148,7 +174,7 @@ def _check(url: str, ref: str, path: str) -> None:
     scheme = parts.scheme if parts else "ssh" if scp else ""
     host = (parts.hostname if parts else scp["host"] if scp else "") or ""
     if scheme not in ("https", "ssh") or not host or url.startswith("-") or host.startswith("-"):
-        raise _wrong(f"{_shown(url)} is no repository that is reached by https or SSH.")
+        raise _wrong(f"{without_password(url)} is no repository that is reached by https or SSH.")
     if any(ord(char) < 33 or ord(char) == 127 for char in url):
         raise _wrong("The address of the repository has blanks or control characters.")
     if ref.startswith("-") or any(char in ref for char in " ~^:?*[\\\n\t\0") or ".." in ref:
@@ -174,7 +200,7 @@ def _commit_of(git: _Git, mirror: Path, url: str, ref: str) -> str:
     elif git.has(mirror, ref) or git.tried(mirror, "fetch", *_FETCH, "--depth=1", "--", url, ref).code == 0:
         return git.commit(mirror, ref)
     if not _SHORT_COMMIT.fullmatch(ref):
-        raise _wrong(f"{_shown(url)} has no branch, tag or commit {ref or 'HEAD'}.")
+        raise _wrong(f"{without_password(url)} has no branch, tag or commit {ref or 'HEAD'}.")
     # a server need not give a commit by its name alone, and none by its beginning
     whole = ["--unshallow"] if (mirror / "shallow").exists() else []
     git.must(
@@ -199,7 +225,7 @@ class _Git:
             raise RemoteFailed(
                 "The sources cannot be fetched",
                 code="sources-not-fetched",
-                detail=f"git {arguments[0]} for {_shown(self.url)} ended with {ran.code}:\n"
+                detail=f"git {arguments[0]} for {without_password(self.url)} ended with {ran.code}:\n"
                 + "\n".join(said[-8:])[:2000],
                 hint="Try it by hand with the same key: git ls-remote, with the repository's address. "
                 "Look at the key's right to read, and at the known host of the definition.",
@@ -220,7 +246,7 @@ class _Git:
         ran = self.tried(mirror, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
         found = [line for line in ran.lines if _COMMIT.fullmatch(line)]
         if ran.code != 0 or not found:
-            raise _wrong(f"{_shown(self.url)} has no commit {name}.")
+            raise _wrong(f"{without_password(self.url)} has no commit {name}.")
         return found[-1]
 
     def has(self, mirror: Path, commit: str) -> bool:
@@ -235,14 +261,6 @@ def _refuse_leaving(root: Path) -> None:
             path = Path(folder, name)
             if path.is_symlink() and not path.resolve().is_relative_to(top):
                 raise _wrong(f"The link {path.relative_to(root)} leads out of the repository.")
-
-
-def _shown(url: str) -> str:
-    """An address without the password that may be in it."""
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _wrong(detail: str) -> InputError:

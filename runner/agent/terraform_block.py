@@ -28,7 +28,7 @@ from runner.agent.meshapi import Claim, MeshApi
 from runner.agent.programs import Programs, Ran, bash, passed_on
 from runner.agent.record import Record
 from runner.agent.reporting import Reporter
-from runner.agent.sources import Checkout, Sources, code_in
+from runner.agent.sources import Checkout, Sources, code_in, without_password
 from runner.domain import block_review
 from runner.domain import plan as plan_domain
 from runner.domain import run as run_domain
@@ -123,7 +123,7 @@ class Executing:
                 token=self.claim.token,
                 base=self.claim.base,
             )
-            prepared = inputs.prepare(self.run, code, extra=self._extra())
+            prepared = inputs.prepare(self.run, code, extra=self._extra(code))
             self._write(prepared, backend, checkout.directory)
         with self._step("init_tf") as said:
             engine = self.tools.engines.find(self.source.terraform_version)
@@ -177,13 +177,14 @@ class Executing:
         private.mkdir(mode=0o700, exist_ok=True)
         return private
 
-    def _extra(self) -> dict[str, str]:
-        """Variables that the existing runner adds. Those of the run itself would make a saved plan another one, and are left out there."""
+    def _extra(self, code: Mapping[str, str]) -> dict[str, str]:
+        """Variables that the existing runner adds, where the code knows them: of others the engine would warn in every log. Those of the
+        run itself would make a saved plan another one, and are left out there."""
         extra = {"meshstack_building_block_id": self.run.block.uuid}
         if self.run.spec.behavior is not Behavior.DETECT and not self.claim.plan:
             extra["meshstack_building_block_run_id"] = self.run.id
             extra["meshstack_building_block_run_b64"] = base64.b64encode(self._handed_on()).decode()
-        return extra
+        return {name: value for name, value in extra.items() if any(name in text for text in code.values())}
 
     def _handed_on(self) -> bytes:
         """The run's JSON for a script or a pipeline: its inputs in clear, the definition's secrets taken out."""
@@ -270,9 +271,9 @@ class Executing:
         said = message.read_bytes()[: 64 * 1024].decode(errors="replace").strip() if message.is_file() else ""
         if ran.code != 0:
             raise EngineFailed(
-                said or "The pre-run script failed",
+                "The pre-run script failed",
                 code="pre-run-script-failed",
-                detail=f"It ended with {ran.code}.",
+                detail=said or f"It ended with {ran.code}.",
                 hint="The step's log has what it wrote.",
             )
         return said
@@ -307,7 +308,7 @@ class Executing:
             block=self.run.block.uuid,
             name=self.run.block.spec.display_name,
             behavior=self.run.spec.behavior.value,
-            source=self.source.repository_url.rpartition("@")[2],
+            source=without_password(self.source.repository_url),
             commit=checkout.commit,
             engine=terraform.engine.name,
             engine_version=terraform.engine.version,

@@ -51,8 +51,11 @@ class Mesh:
     settings: dict[str, str]
     running: ExitStack
     repositories: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)  # that meshStack is to have at the end
 
-    def terraform(self, files: Mapping[str, str | bytes] | None = None, **more: Any) -> dict[str, Any]:
+    def terraform(
+        self, files: Mapping[str, str | bytes] | None = None, *, is_async: bool = False, **more: Any
+    ) -> dict[str, Any]:
         """The implementation of a block with these files (or the simple one), reached over https."""
         name = str(more.pop("name", "blocks"))
         if files is not None or name not in self.repositories:
@@ -63,7 +66,7 @@ class Mesh:
             "terraformVersion": "1.9.0",
             "repositoryUrl": f"{self.stack.git_https_url}/{name}.git",
             "useMeshHttpBackendFallback": True,
-            "async": False,
+            "async": is_async,
             **more,
         }
 

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -98,6 +99,7 @@ class Services:
         self.parts: list[dict[str, Any]] = []
         self.runs: list[dict[str, Any]] = []
         self.unseen = 0
+        self.at_dispatch: Callable[[], None] = lambda: None
         self.permissions: dict[str, str] = {"actions": "write", "metadata": "read"}
         self._coming: list[dict[str, Any]] = []
         self._scripts: list[tuple[str, str, list[Reply]]] = []
@@ -133,6 +135,7 @@ class Services:
         return Reply(201, {"token": ACCESS_TOKEN, "permissions": self.permissions})
 
     def _dispatch(self, got: Received, workflow: str) -> Reply:
+        self.at_dispatch()
         run = self.github_run(900 + len(self.runs) + len(self._coming), created=self.clock.now)
         self._coming.append(run)
         return Reply(204)
@@ -209,8 +212,16 @@ def _signed(got: Received) -> bool:
     token = got.headers["Authorization"].removeprefix("Bearer ")
     signed, _, signature = token.rpartition(".")
     decoded = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))
-    app_key().public_key().verify(decoded, signed.encode(), PKCS1v15(), SHA256())
+    try:
+        app_key().public_key().verify(decoded, signed.encode(), PKCS1v15(), SHA256())
+    except InvalidSignature:
+        return False
     return True
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is part of the tests."""
 
 
 @contextmanager
@@ -250,7 +261,7 @@ def serving() -> Iterator[Services]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     services.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -318,16 +329,19 @@ class Heard:
 class Agent:
     """Carries out runs against the services as the agent does, with a clock of its own."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, clock: Clock | None = None) -> None:
         self.services = services
         self.told = Heard()
         self.stop = threading.Event()
-        self.clock = services.clock
+        self.clock = clock or services.clock
+        self.patience = 1800.0
+
+    def way(self, client: httpx.Client) -> Way:
+        return Way(client, self.stop, self.clock.sleep, lambda: self.clock.now, patience=self.patience)
 
     def execute(self, document: dict[str, Any], **more: Any) -> Outcome:
         with httpx.Client(timeout=30, trust_env=False) as client:
-            way = Way(client, self.stop, self.clock.sleep, lambda: self.clock.now)
-            return execute(read_run(document), document, self.told, way, **more)
+            return execute(read_run(document), document, self.told, self.way(client), **more)
 
 
 def read_run(document: dict[str, Any]) -> BlockRun:

@@ -36,7 +36,14 @@ def agent() -> Iterator[Agent]:
         yield Agent(services)
 
 
-def azure(agent: Agent, *, inputs: tuple[dict[str, Any], ...] = INPUTS, behavior: str = "APPLY", **more: Any) -> Any:
+def azure(
+    agent: Agent,
+    *,
+    inputs: tuple[dict[str, Any], ...] = INPUTS,
+    behavior: str = "APPLY",
+    is_async: bool = False,
+    **more: Any,
+) -> Any:
     implementation = {
         "type": "AZURE_DEVOPS",
         "azureDevOpsBaseUrl": agent.services.url,
@@ -44,7 +51,7 @@ def azure(agent: Agent, *, inputs: tuple[dict[str, Any], ...] = INPUTS, behavior
         "project": "proj",
         "pipelineId": "12",
         "personalAccessToken": PAT,
-        "async": False,
+        "async": is_async,
         "refName": None,
     }
     return document_of(implementation | more, inputs=inputs, behavior=behavior)
@@ -110,7 +117,7 @@ def test_nothing_is_said_of_environment_inputs_where_there_are_none(agent: Agent
 
 
 def test_an_asynchronous_pipeline_is_handed_over(agent: Agent) -> None:
-    assert agent.execute(azure(agent, **{"async": True})) == Outcome.HANDED_OVER
+    assert agent.execute(azure(agent, is_async=True)) == Outcome.HANDED_OVER
 
     assert len(agent.services.requests) == 1
     assert agent.told.of(TRIGGER) == [Status.SUCCEEDED]
@@ -244,7 +251,7 @@ def test_the_services_own_refusal_of_a_wrong_token_is_recognized(agent: Agent) -
 
 
 def test_a_token_with_a_line_break_at_its_end_is_taken(agent: Agent) -> None:
-    assert agent.execute(azure(agent, personalAccessToken=f"{PAT}\n", **{"async": True})) == Outcome.HANDED_OVER
+    assert agent.execute(azure(agent, personalAccessToken=f"{PAT}\n", is_async=True)) == Outcome.HANDED_OVER
 
 
 @pytest.mark.parametrize("reply", [Reply(drop=True), Reply(500, {"message": f"{PAT} {INPUT_SECRET} {BASIC}"})])

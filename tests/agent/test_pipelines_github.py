@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from runner.agent.contract import Status
 from runner.agent.pipelines import Outcome
+from runner.agent.pipelines.github_runs import turn
 from runner.errors import InputError, RemoteFailed
 from tests.agent.pipelines_server import (
     ACCESS_TOKEN,
@@ -23,7 +25,7 @@ from tests.agent.pipelines_server import (
     PAGE,
     RUN_TOKEN,
     Agent,
-    Heard,
+    Clock,
     Received,
     Reply,
     app_pem,
@@ -44,7 +46,14 @@ def agent() -> Iterator[Agent]:
         yield Agent(services)
 
 
-def github(agent: Agent, *, inputs: tuple[dict[str, Any], ...] = INPUTS, behavior: str = "APPLY", **more: Any) -> Any:
+def github(
+    agent: Agent,
+    *,
+    inputs: tuple[dict[str, Any], ...] = INPUTS,
+    behavior: str = "APPLY",
+    is_async: bool = False,
+    **more: Any,
+) -> Any:
     implementation = {
         "type": "GITHUB_WORKFLOW",
         "githubBaseUrl": agent.services.url,
@@ -55,14 +64,14 @@ def github(agent: Agent, *, inputs: tuple[dict[str, Any], ...] = INPUTS, behavio
         "branch": "main",
         "applyWorkflow": "apply.yml",
         "destroyWorkflow": "destroy.yml",
-        "async": False,
+        "async": is_async,
         "omitRunObjectInput": False,
     }
     return document_of(implementation | more, inputs=inputs, behavior=behavior)
 
 
 def asynchronous(agent: Agent, **more: Any) -> Any:
-    return github(agent, **{"async": True}, **more)
+    return github(agent, is_async=True, **more)
 
 
 def dispatched(agent: Agent) -> dict[str, Any]:
@@ -81,7 +90,8 @@ def job(number: int, name: str, status: str, conclusion: str | None = None) -> d
 
 def claims_of(got: Received) -> tuple[dict[str, Any], dict[str, Any]]:
     header, claims, _ = got.headers["Authorization"].removeprefix("Bearer ").split(".")
-    return tuple(json.loads(base64.urlsafe_b64decode(part + "==")) for part in (header, claims))  # type: ignore[return-value]
+    first, second = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in (header, claims))
+    return first, second
 
 
 def failure_of(agent: Agent, document: dict[str, Any]) -> RemoteFailed:
@@ -388,15 +398,7 @@ class TestFinding:
                 services.github_run(12, created=NOW, login="somebody"),
             ]
 
-        original = services._dispatch
-
-        def with_others(got: Received, workflow: str) -> Reply:
-            others_come()
-            return original(got, workflow)
-
-        services._ROUTES = [
-            (p, (lambda _, g, w: with_others(g, w)) if "dispatches" in p else a) for p, a in services._ROUTES
-        ]
+        services.at_dispatch = others_come
 
         assert agent.execute(github(agent)) == Outcome.SUCCEEDED
         assert services.sent("GET", "/actions/runs/[0-9]+$")[0].path.endswith("/runs/903")
@@ -409,38 +411,45 @@ class TestFinding:
         assert len(agent.services.sent("GET", LIST)) == 1
 
     def test_a_list_that_fails_for_the_moment_is_asked_for_again(self, agent: Agent) -> None:
-        original = agent.services._dispatch
-
-        def then_busy(got: Received, workflow: str) -> Reply:
-            agent.services.script("GET", LIST, *[Reply(503)] * 4)
-            return original(got, workflow)
-
-        routes = agent.services._ROUTES
-        agent.services._ROUTES = [(p, (lambda _, g, w: then_busy(g, w)) if "dispatches" in p else a) for p, a in routes]
+        agent.services.at_dispatch = lambda: agent.services.script("GET", LIST, *[Reply(503)] * 4)
 
         assert agent.execute(github(agent)) == Outcome.SUCCEEDED
         assert agent.clock.waits == [1, 2, 10, 1]
 
     def test_two_runs_of_one_workflow_at_once_each_follow_their_own(self, agent: Agent) -> None:
-        agent.services.unseen = 1
-        documents = [github(agent, inputs=(one_input("which", str(number)),)) for number in range(4)]
-        heard = [Heard() for _ in documents]
+        agent.services.unseen = 2
+        other = Agent(agent.services, Clock())
         outcomes: list[Outcome] = []
+        thread = threading.Thread(target=lambda: outcomes.append(other.execute(github(agent))))
 
-        def carry_out(number: int) -> None:
-            one = Agent(agent.services)
-            one.told = heard[number]
-            outcomes.append(one.execute(documents[number]))
+        def begin_the_other() -> None:
+            if not thread.ident:
+                thread.start()
+                thread.join(0.3)  # it waits for its turn, or would be through by then with the wrong run
 
-        threads = [threading.Thread(target=carry_out, args=(number,)) for number in range(len(documents))]
-        for thread in threads:
+        agent.clock.then = begin_the_other
+
+        outcomes.append(agent.execute(github(agent)))
+        thread.join()
+
+        assert outcomes == [Outcome.SUCCEEDED] * 2
+        followed = [told.steps[-1].system.split("/runs/")[1] for told in (agent.told, other.told)]
+        assert followed == ["900", "901"]
+
+    def test_a_run_that_is_stopped_before_its_turn_starts_nothing(self, agent: Agent) -> None:
+        outcomes: list[Outcome] = []
+        path = "/repos/platform/blocks/actions/workflows/apply.yml"
+        thread = threading.Thread(target=lambda: outcomes.append(agent.execute(github(agent))))
+
+        with httpx.Client() as client, turn((agent.services.url, path), agent.way(client)):
             thread.start()
-        for thread in threads:
+            while not agent.services.sent("POST", "/access_tokens$"):
+                thread.join(0.01)
+            agent.stop.set()
             thread.join()
 
-        assert outcomes == [Outcome.SUCCEEDED] * 4
-        followed = {told.steps[-1].system.split("/runs/")[1] for told in heard}
-        assert followed == {"900", "901", "902", "903"}
+        assert outcomes == [Outcome.FAILED]
+        assert agent.services.sent("POST", DISPATCH) == []
 
     def test_an_abort_while_looking_cancels_the_run_if_it_is_there_by_now(self, agent: Agent) -> None:
         agent.services.unseen = 1
@@ -527,6 +536,13 @@ class TestFollowing:
         assert "https://github.example/platform/blocks/actions/runs/900" in error.detail
         assert agent.services.sent("POST", "/cancel$") == []
         assert len(agent.services.sent("POST", "/access_tokens$")) == 1
+
+    def test_a_workflow_that_takes_hours_is_followed_with_a_new_token_in_time(self, agent: Agent) -> None:
+        agent.patience = 3 * 3600.0
+        agent.services.progress = [("in_progress", None)] * 700 + [("completed", "success")]
+
+        assert agent.execute(github(agent)) == Outcome.SUCCEEDED
+        assert len(agent.services.sent("POST", "/access_tokens$")) == 3
 
     def test_an_abort_while_following_cancels_the_workflow_and_ends_at_once(self, agent: Agent) -> None:
         agent.services.progress = [("in_progress", None)]

@@ -161,6 +161,12 @@ def test_what_gitlab_says_is_quoted_without_secrets(agent: Agent) -> None:
     assert "QUJDQUJD" not in error.detail
 
 
+def test_an_endless_message_is_not_quoted(agent: Agent) -> None:
+    agent.services.script("POST", TRIGGER, Reply(400, {"message": f"{INPUT_SECRET} " * 10_000}))
+
+    assert failure_of(agent, gitlab(agent)).detail.endswith("answered 400.")
+
+
 @pytest.mark.parametrize("reply", [Reply(drop=True), Reply(500, {"message": "oops"}), Reply(502, PAGE.content)])
 def test_a_failure_that_leaves_it_open_whether_the_pipeline_runs_is_not_repeated(agent: Agent, reply: Reply) -> None:
     agent.services.script("POST", TRIGGER, reply)
@@ -219,7 +225,15 @@ def test_a_service_that_cannot_be_reached_is_tried_three_times(agent: Agent) -> 
 
 @pytest.mark.parametrize(
     "url",
-    ["gitlab.example", "ftp://gitlab.example", "https://user:word@gitlab.example", "https://", "https://g/?a=b", "//["],
+    [
+        "gitlab.example",
+        "ftp://gitlab.example",
+        "https://user:word@gitlab.example",
+        "https://",
+        "https://g/?a=b",
+        "//[",
+        "https://gitlab.example:port",
+    ],
 )
 def test_an_address_that_is_none_is_refused_before_anything_is_sent(agent: Agent, url: str) -> None:
     with pytest.raises(InputError) as failure:

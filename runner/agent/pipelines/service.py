@@ -25,6 +25,7 @@ TRIES = 3
 MOST_BYTES = 16 * 1024 * 1024
 LONGEST_WAIT = 120.0
 EXCERPT = 300
+LONGEST_QUOTED = 10_000
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_-]{64,}")
 
 Json = dict[str, Any]
@@ -204,9 +205,11 @@ class Service:
         )
 
     def _quoted(self, body: Any) -> str:
-        """What the service says about a failure, on one line and without secrets; nothing of what is no JSON."""
+        """What the service says about a failure, on one line and without secrets; nothing of what is no JSON, or endless."""
         said = (body.get("message") or body.get("error") or "") if isinstance(body, dict) else ""
         text = said if isinstance(said, str) else jsons.dumps(said, ensure_ascii=False)
+        if len(text) > LONGEST_QUOTED:
+            return ""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, "(secret)")
         return _plain(_OPAQUE.sub("(…)", text))[:EXCERPT]

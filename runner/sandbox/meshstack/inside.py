@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.sandbox.meshstack.runs import FINAL
-from runner.sandbox.meshstack.state import States
 from runner.sandbox.meshstack.wire import Json
 from runner.sandbox.meshstack.world import World
 
@@ -85,10 +84,20 @@ class Inside:
         with self._world.changed:
             return self._world.states.described((workspace, block))
 
-    @property
-    def states(self) -> States:
-        """All states, to put one there or to hold a lock."""
-        return self._world.states
+    def put_state(self, workspace: str, block: str, state: Json) -> None:
+        """Set the Terraform state of a block."""
+        with self._world.changed:
+            self._world.states.put((workspace, block), state)
+
+    def hold_lock(self, workspace: str, block: str, info: Json, *, principal: str, run: str = "") -> None:
+        """Lock a state for a person, or for a run that has gone. `info` is Terraform's, with its `ID`."""
+        with self._world.changed:
+            self._world.states.hold((workspace, block), info, principal=principal, run=run)
+
+    def release_lock(self, workspace: str, block: str) -> None:
+        """Unlock a state whoever holds it."""
+        with self._world.changed:
+            self._world.states.release((workspace, block))
 
     @property
     def complaints(self) -> list[str]:
