@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runner import wiring
+from runner import documents, wiring
 from runner.agent import envelope
 from runner.agent.agent import Agent, Shelves
 from runner.agent.config import Config
@@ -19,11 +21,20 @@ from runner.agent.meshapi import MeshApi
 from runner.agent.sources import Sources
 from runner.agent.telemetry import Metrics, Tracing
 from runner.agent.terraform_block import Tools
+from runner.app import recovery, reviewing
+from runner.app.walk import Ports
 from runner.azure.network import Network
-from runner.errors import InputError
+from runner.domain.configuration import Snapshot
+from runner.domain.events import Event
+from runner.domain.review import Review
+from runner.domain.run import EXECUTING, OPEN, Behavior, Run, Status
+from runner.errors import Canceled, InputError, Refused
 from runner.store.filelocks import locked
 from runner.terraform import engine
 from runner.terraform.engine import Engine
+
+if TYPE_CHECKING:
+    from runner.durable import Durable
 
 _PATIENCE = timedelta(minutes=15)  # for another run that fetches the same
 
@@ -71,8 +82,115 @@ def open_agent(runner: wiring.Runner, config: Config) -> Iterator[Agent]:
             engine_grace=settings.limits.grace,
             metrics=Metrics(),
             tracing=tracing,
+            walk=LandingZones(runner, stack.enter_context(ExitStack())),
             stop=stop,
         )
+
+
+class LandingZones:
+    """Fulfils the agent's `Walk` with this project's durable engine, which is started with the first order and is an executor of its
+    own: what it leaves when it dies is settled by the agent and never gone on with."""
+
+    def __init__(self, runner: wiring.Runner, stack: ExitStack) -> None:
+        self._runner = replace(runner, executor=f"{runner.executor}-zones", stack=stack)
+        self._starting = threading.Lock()
+        self._durable: Durable | None = None
+
+    def _engine(self) -> Durable:
+        with self._starting:
+            if self._durable is None:
+                self._runner.prepare()
+                self._durable = self._runner.stack.enter_context(self._runner.durable())
+            return self._durable
+
+    @property
+    def _ports(self) -> Ports:
+        return self._runner.ports
+
+    def start(
+        self, folder: Path, tenant: str, *, destroy: bool, plan_only: bool, by: str, reason: str, order: str
+    ) -> Run:
+        """See Walk."""
+        from runner.durable import new_id  # brings DBOS, which agents without landing zones do without
+
+        durable = self._engine()
+        read = documents.read([folder])
+        snapshot = Snapshot(
+            placed=read.placed(tenant),
+            digest=read.digest(tenant),
+            files=tuple(str(Path(file).absolute()) for file in read.files(tenant)),
+            neighbours=read.neighbours(tenant),
+            others=read.others(tenant),
+        )
+        run = reviewing.start(
+            snapshot,
+            run_id=new_id(),
+            source=str(folder.absolute()),
+            by=by,
+            ports=self._ports,
+            behavior=Behavior.DESTROY if destroy else Behavior.APPLY,
+            reason=reason,
+            options={"order": order, **({"plan_only": True} if plan_only else {})},
+        )
+        durable.plan(run)
+        return run
+
+    def approve(self, run: str, *, digest: str, by: str, comment: str) -> None:
+        """See Walk."""
+        durable = self._engine()
+        approved = reviewing.approve(
+            self._ports.runs.get(run),
+            by=by,
+            ports=self._ports,
+            expires_after=self._runner.settings.review_expires,
+            digest=digest,
+            comment=comment,
+        )
+        durable.apply(approved)
+
+    def look(self, run: str) -> Run:
+        """See Walk. An approved run is applied as soon as it is seen."""
+        found = recovery.heir_of(self._ports.runs.get(run), self._ports)
+        if found.status is Status.APPROVED and not found.options.get("plan_only"):
+            durable = self._engine()
+            if not durable.will_apply(found):
+                with suppress(Refused):
+                    durable.apply(found)
+                return self._ports.runs.get(found.id)
+        return found
+
+    def events(self, run: str, *, after: int) -> tuple[Event, ...]:
+        """See Walk."""
+        return self._ports.runs.events(run, after=after)
+
+    def review(self, run: str) -> Review | None:
+        """See Walk."""
+        kept = self._ports.runs.review(run)
+        return None if kept is None else Review.model_validate(kept)
+
+    def cancel(self, run: str, *, by: str) -> None:
+        """See Walk."""
+        with suppress(Refused):
+            reviewing.cancel(self._ports.runs.get(run), by=by, ports=self._ports)
+
+    def settle(self, order: str) -> None:
+        """See Walk."""
+        ports = self._ports
+        at_once = threading.Event()
+        at_once.set()
+        for run in ports.runs.find(statuses=tuple(OPEN), limit=1000):
+            if run.options.get("order") != order or run.status is Status.WAITING:
+                continue
+            if not ports.runs.take_over(run.id, dead=run.executor, executor=ports.executor, now=ports.now()):
+                continue
+            if run.status in EXECUTING:
+                with suppress(Canceled):  # so that its engine is not waited for: the order has failed already
+                    recovery.settle(run, ports, at_once)
+            if run.status is Status.APPLYING:
+                recovery.end_interrupted(ports.runs.get(run.id), ports)
+            else:
+                ports.infrastructure.discard(run)
+                ports.runs.move(run.id, Status.CANCELED, now=ports.now(), executor=ports.executor)
 
 
 def _sources(config: Config, network: Network, ca_file: Path | None, work: Path) -> Sources:

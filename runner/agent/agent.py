@@ -22,8 +22,9 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from runner.agent import contract, envelope, pipelines, terraform_block
+from runner.agent import contract, envelope, landing_zone, pipelines, terraform_block
 from runner.agent.contract import BlockRun, Status, Terraform
+from runner.agent.landing_zone import Walk, is_landing_zone
 from runner.agent.meshapi import LARGEST_RUN, Claim, claimed
 from runner.agent.programs import Programs
 from runner.agent.record import Record
@@ -67,6 +68,7 @@ class Agent:
     engine_grace: timedelta
     metrics: Metrics
     tracing: Tracing
+    walk: Walk
     stop: threading.Event
     hurry: threading.Event = field(default_factory=threading.Event)
     _work: dict[int, _Working] = field(default_factory=dict)
@@ -182,7 +184,7 @@ class Agent:
             return False
         if claim.token:
             self.redactor.add(claim.token)
-        steps = _steps_of(content)
+        steps = _steps_of(content, config.landing_zones)
         # with the steps, for whoever would have to report it
         kept = json.dumps({**json.loads(claim.as_json()), "steps": steps}).encode()
         self.claims.keep(KeptClaim(claim.run, self.executor, self.tools.now(), kept))
@@ -286,6 +288,8 @@ class Agent:
                 yield
 
         programs = Programs(run.id, root / "out", working.stop, self.engine_grace, heard)
+        if is_landing_zone(run.implementation.repository_url, self.tools.config.landing_zones):
+            return self._order(run, claim, reporter, record, programs, root, working)
         executing = Executing(
             run, run.implementation, document, claim, self.tools, reporter, record, programs, root, cache, measured
         )
@@ -293,6 +297,39 @@ class Agent:
             return executing.execute()
         finally:
             working.at = executing.at
+            programs.end_all()
+            shutil.rmtree(root, ignore_errors=True)
+
+    def _order(
+        self,
+        run: BlockRun,
+        claim: Claim,
+        reporter: Reporter,
+        record: Record,
+        programs: Programs,
+        root: Path,
+        working: _Working,
+    ) -> Result:
+        ordering = landing_zone.Ordering(
+            run=run,
+            claim=claim,
+            api=self.tools.api,
+            sources=self.tools.sources,
+            walk=self.walk,
+            reporter=reporter,
+            record=record,
+            programs=programs,
+            root=root,
+            shelf=self.shelves.work.with_name("agent-landing-zones") / run.block.uuid,
+            wait=lambda seconds: (
+                threading.Event().wait(seconds) if working.stop.is_set() else working.stop.wait(seconds)
+            ),
+            stopped=working.stop.is_set,
+        )
+        try:
+            return ordering.execute()
+        finally:
+            working.at = ordering.at
             programs.end_all()
             shutil.rmtree(root, ignore_errors=True)
 
@@ -352,6 +389,7 @@ class Agent:
         self.redactor.add(claim.token)
         root = self.shelves.work / claim.run
         programs = Programs(claim.run, root, threading.Event(), self.engine_grace)
+        self.walk.settle(claim.run)
         at = self._settle(claim, programs)
         left = root / "code"
         for file in left.rglob("errored.tfstate") if left.is_dir() else ():
@@ -395,14 +433,15 @@ class Agent:
 Steps = tuple[tuple[str, str], ...]
 
 
-def _steps_of(content: bytes) -> Steps:
+def _steps_of(content: bytes, zones: tuple[str, ...]) -> Steps:
     """Ids and names of the steps that the run will have."""
     try:
         run = contract.read(content)
     except RunnerError:
         return (_UNKNOWN,)
     if isinstance(run.implementation, Terraform):
-        return terraform_block.steps_of(run)
+        is_zone = is_landing_zone(run.implementation.repository_url, zones)
+        return landing_zone.STEPS if is_zone else terraform_block.steps_of(run)
     return (pipelines.STEPS.get(run.implementation.type, _UNKNOWN),)
 
 

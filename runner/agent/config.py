@@ -52,13 +52,6 @@ class Api(_Part):
         return value.rstrip("/")
 
 
-class LandingZones(_Part):
-    """Which building blocks are landing zones: runs of these definitions become tenants of these documents."""
-
-    documents: Path
-    definitions: tuple[str, ...] = ()
-
-
 class Config(_Part):
     """The agent's configuration. Times in `…Mins` are minutes, those in `…Seconds` seconds."""
 
@@ -79,7 +72,7 @@ class Config(_Part):
     engines: dict[str, str] = {}
     engine_download: bool = True
     engine_mirror: str = ""
-    landing_zones: LandingZones | None = None
+    landing_zones: tuple[str, ...] = ()
     management_port: int | None = None
     ssh_known_hosts: str = ""
     single_run: bool = False
@@ -94,10 +87,7 @@ class Config(_Part):
     @property
     def unknown(self) -> tuple[str, ...]:
         """Keys of the file that this runner does not read."""
-        found = list(self.model_extra or ())
-        for part, name in ((self.api, "api"), (self.landing_zones, "landingZones")):
-            found += [f"{name}.{key}" for key in (part.model_extra if part is not None else None) or ()]
-        return tuple(found)
+        return (*(self.model_extra or ()), *(f"api.{key}" for key in self.api.model_extra or ()))
 
     def key_pem(self) -> tuple[str, str]:
         """The private key's PEM, and where it came from; InputError where it cannot be read."""

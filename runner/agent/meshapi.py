@@ -195,13 +195,13 @@ class MeshApi:
     def _sent(self, claim: Claim, method: str, url: str, body: Mapping[str, Any]) -> httpx.Response:
         """With the run's token; with the runner's own where that one is not accepted (any more), and only at its own meshStack."""
         content = json.dumps(body).encode()
-        tokens = [f"Bearer {claim.token}"] if claim.token else []
-        if urlsplit(url)[:2] == urlsplit(self.base)[:2]:
-            tokens.append("")
+        credentials: list[Callable[[], str]] = [lambda: f"Bearer {claim.token}"] if claim.token else []
+        if urlsplit(url)[:2] == urlsplit(self.base)[:2] and self._config.run_json_file is None:
+            credentials += [self.own_credential, lambda: self.own_credential(fresh=True)]
         response: httpx.Response | None = None
-        for token in tokens:
+        for given in credentials:
             try:
-                credential = token or self.own_credential()
+                credential = given()
                 response = self._client.request(method, url, content=content, headers=self._headers(credential))
             except httpx.HTTPError as error:
                 raise self._unreachable("report", error) from None

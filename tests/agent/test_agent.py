@@ -399,3 +399,14 @@ def test_agents_of_one_store_do_not_take_each_other_for_dead(mesh: Mesh) -> None
             other._recover()
         assert mesh.stack.run(uuid)["status"] == "IN_PROGRESS"
         mesh.stack.abort(uuid)
+
+
+def test_a_run_whose_token_ends_is_reported_with_the_runners_own(mesh: Mesh) -> None:
+    uuid = mesh.stack.enqueue(definition=slow(mesh, "echo begun; sleep 1; echo later"))
+    with mesh.agent():
+        mesh.stack.wait(uuid, until=at_the_script)
+        mesh.stack.fault(kind="expire")
+        mesh.stack.fault(kind="expire", tokens="runs")
+        run = mesh.stack.wait(uuid)
+    assert run["status"] == "FAILED"  # its state cannot be reached any more
+    assert "later" in steps(run)["pre_run_script"]["systemMessage"]
