@@ -28,7 +28,7 @@ from runner.domain.configuration import Snapshot
 from runner.domain.events import Event
 from runner.domain.review import Review
 from runner.domain.run import EXECUTING, OPEN, Behavior, Run, Status
-from runner.errors import Canceled, InputError, Refused
+from runner.errors import InputError, Refused
 from runner.store.filelocks import locked
 from runner.terraform import engine
 from runner.terraform.engine import Engine
@@ -176,16 +176,13 @@ class LandingZones:
     def settle(self, order: str) -> None:
         """See Walk."""
         ports = self._ports
-        at_once = threading.Event()
-        at_once.set()
         for run in ports.runs.find(statuses=tuple(OPEN), limit=1000):
             if run.options.get("order") != order or run.status is Status.WAITING:
                 continue
             if not ports.runs.take_over(run.id, dead=run.executor, executor=ports.executor, now=ports.now()):
                 continue
             if run.status in EXECUTING:
-                with suppress(Canceled):  # so that its engine is not waited for: the order has failed already
-                    recovery.settle(run, ports, at_once)
+                recovery.settle(run, ports, threading.Event())  # waits for its engine, which may still make things
             if run.status is Status.APPLYING:
                 recovery.end_interrupted(ports.runs.get(run.id), ports)
             else:

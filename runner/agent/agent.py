@@ -74,6 +74,7 @@ class Agent:
     _work: dict[int, _Working] = field(default_factory=dict)
     _free: threading.Condition = field(default_factory=threading.Condition)
     _last_claim: datetime | None = None
+    _lost: set[str] = field(default_factory=set)
 
     # --- the loop
 
@@ -375,12 +376,21 @@ class Agent:
     # --- after a death
 
     def _recover(self) -> None:
-        """Report what an agent that is gone had claimed."""
+        """Report what an agent that is gone had claimed, each beside everything else: an engine may have to be waited for."""
         for kept in self.claims.all():
-            if kept.executor == self.executor or self.liveness.alive(kept.executor):
-                continue
-            with suppress(ValueError, TypeError):
-                self._report_lost(kept)
+            gone = kept.executor != self.executor and not self.liveness.alive(kept.executor)
+            if gone and kept.run not in self._lost:
+                self._lost.add(kept.run)
+                threading.Thread(target=self._bury, args=(kept,), name=f"lost-{kept.run[:8]}", daemon=True).start()
+
+    def _bury(self, kept: KeptClaim) -> None:
+        try:
+            self._report_lost(kept)
+        except (RunnerError, ValueError, TypeError, OSError) as error:
+            told = error.detail if isinstance(error, RunnerError) else type(error).__name__
+            _LOG.error("lost_run_not_reported", extra={"run": kept.run, "detail": told})
+        finally:
+            self._lost.discard(kept.run)  # if it is still there, the next look begins again
 
     def _report_lost(self, kept: KeptClaim) -> None:
         facts = json.loads(kept.content)

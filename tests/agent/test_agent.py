@@ -397,6 +397,7 @@ def test_agents_of_one_store_do_not_take_each_other_for_dead(mesh: Mesh) -> None
         other: Agent
         with mesh.opened() as other:
             other._recover()
+            assert other._lost == set()
         assert mesh.stack.run(uuid)["status"] == "IN_PROGRESS"
         mesh.stack.abort(uuid)
 
