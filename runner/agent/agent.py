@@ -176,8 +176,6 @@ class Agent:
         """Execute a claimed run to its last report; whether meshStack took that. `opened` says that its secrets are in clear already."""
         config = self.tools.config
         try:
-            if len(content) > LARGEST_RUN:
-                raise ValueError
             document = json.loads(content)
             claim = claimed(document, base=config.api.url, source=config.runner_uuid)
         except (ValueError, AttributeError, TypeError, RecursionError):
@@ -211,6 +209,8 @@ class Agent:
             self.tools.api, claim, redact=self.redactor, stop=working.stop, wanted_stop=working.wanted_stop
         )
         try:
+            if len(content) > LARGEST_RUN:
+                raise _too_large(len(content))
             run, document = self._opened(content, document, opened=opened)
         except (RunnerError, KeyError, TypeError, AttributeError, RecursionError) as error:
             failed = error if isinstance(error, RunnerError) else _unreadable()
@@ -476,6 +476,15 @@ def _unreadable() -> RunnerError:
         code="run-unreadable",
         detail="meshStack sent a run that has no building block or no definition.",
         hint="Look whether meshStack is newer than this runner.",
+    )
+
+
+def _too_large(size: int) -> RunnerError:
+    return InputError(
+        "The run is too large",
+        code="run-too-large",
+        detail=f"It has {size // 1024 // 1024} MiB; {LARGEST_RUN // 1024 // 1024} are read.",
+        hint="Give the building block smaller inputs.",
     )
 
 

@@ -60,9 +60,10 @@ class Programs:
         what: str,
         stdin: Path | None = None,
         quiet: bool = False,
+        as_group: bool = False,
     ) -> Ran:
-        """Run to the end. `quiet` keeps the lines for the caller instead of passing them on. Canceled where the run is to stop;
-        EngineFailed where it took too long or wrote too much."""
+        """Run to the end. `quiet` keeps the lines for the caller instead of passing them on; `as_group` stops also what a script has
+        started. Canceled where the run is to stop; EngineFailed where it took too long or wrote too much."""
         kept: list[str] = []
         output = self.outputs / f"{what.replace(' ', '-')}-{threading.get_ident()}.out"
         try:
@@ -77,6 +78,8 @@ class Programs:
                 grace=self.grace,
                 stdin=stdin,
                 most_output=MOST_OUTPUT,
+                as_group=as_group,
+                whole=quiet,
             )
         finally:
             output.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ decides anything, and its review waits until meshStack's next run of the block t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from runner.agent.contract import Behavior, BlockRun
@@ -19,6 +19,8 @@ from runner.errors import Canceled, InputError
 from runner.ports import Approval, Runs
 
 POLICY = "meshstack"
+MOST_LINES = 20_000
+_LONGEST_LINE = 2_000
 _GOOD_FOR = timedelta(hours=24)
 
 
@@ -31,6 +33,7 @@ class Record:
     journal: RunJournal
     now: Callable[[], datetime]
     executor: str
+    kept: list[int] = field(default_factory=lambda: [0])
 
     @classmethod
     def begin(
@@ -71,8 +74,14 @@ class Record:
         return cls(run, runs, RunJournal(runs, run.id, now, redact), now, executor)
 
     def log(self, lines: Sequence[str]) -> None:
-        """Lines of the step that goes on."""
-        self.journal.log_all([("info", line) for line in lines])
+        """Lines of the step that goes on; of a run that says too much no more than its beginning is kept."""
+        room = MOST_LINES - self.kept[0]
+        if room <= 0:
+            return
+        self.kept[0] += len(lines)
+        self.journal.log_all([("info", line[:_LONGEST_LINE]) for line in lines[:room]])
+        if len(lines) >= room:
+            self.journal.log("warn", f"More than {MOST_LINES} lines of a run are not kept here.")
 
     def cancel_requested(self) -> bool:
         """Whether somebody asked with `lzr cancel`."""

@@ -7,6 +7,7 @@ changed. Its answer is how an abort is noticed. Everything that leaves here went
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -29,7 +30,7 @@ class Text:
     def __init__(self) -> None:
         self._head: list[str] = []
         self._room = _HEAD
-        self._tail: list[str] = []
+        self._tail: deque[str] = deque()
         self._held = 0
         self._dropped = 0
 
@@ -45,7 +46,7 @@ class Text:
         while self._held > _TAIL and len(self._tail) > 1:
             self._held -= len(self._tail[0]) + 1
             self._dropped += 1
-            self._tail.pop(0)
+            self._tail.popleft()
 
     def __str__(self) -> str:
         cut = [f"… {self._dropped} lines are left out here …"] if self._dropped else []

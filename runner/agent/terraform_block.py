@@ -267,6 +267,7 @@ class Executing:
             limit=timedelta(minutes=self.tools.config.timeout_mins),
             what="run the pre-run script",
             stdin=run,
+            as_group=True,
         )
         said = message.read_bytes()[: 64 * 1024].decode(errors="replace").strip() if message.is_file() else ""
         if ran.code != 0:

@@ -23,6 +23,8 @@ import psutil
 
 from runner.domain.run import EngineProcess
 
+_FAR_BEHIND = 4 * 1024 * 1024  # bytes
+_AT_ONCE = 16  # pieces of 64 KiB between two looks at the clock
 _TICK = 0.2  # seconds between looks at the output and at `stop`; the end of the process is noticed at once
 
 
@@ -56,9 +58,12 @@ def run(
     on_start: Callable[[EngineProcess], None] = lambda process: None,
     stdin: Path | None = None,
     most_output: int | None = None,
+    as_group: bool = False,
+    whole: bool = True,
 ) -> Ended:
     """Run to the end and call `on_lines` with what it has written since the last look, complete lines only. `stdin` is a file that it
-    reads; with `most_output` it is stopped once it has written more bytes than that.
+    reads; with `most_output` it is stopped once it has written more bytes than that, and killed at four times as many; `as_group` is for
+    scripts, whose programs have to hear of it as well. Not `whole`: of who writes faster than can be read, parts are left out.
 
     When `stop` is set or `limit` passes, the engine gets one SIGINT (it finishes its step and saves its state; a second one would
     make it abandon the state) and after `grace` its whole process group SIGKILL. An error in `on_lines` or `on_start` stops it in
@@ -83,22 +88,32 @@ def run(
     Thread(target=_wait, args=(process, ended), name=f"wait-{process.pid}", daemon=True).start()
     stopped: Stopped | None = None
     deadline = monotonic() + limit.total_seconds()
+
+    def has_written(times: int) -> bool:
+        return most_output is not None and output.stat().st_size > times * most_output
+
     over = Event()
-    lines = _lines(output, over)
+    lines = _lines(output, over, skipping=not whole)
     try:
         on_start(EngineProcess(pid=process.pid, started=started_at(process.pid), host=socket.gethostname()))
         while not ended.wait(_TICK):
             _pass_on(lines, on_lines)
-            too_much = most_output is not None and output.stat().st_size > most_output
-            if stop.is_set() or too_much or monotonic() > deadline:
-                stopped = Stopped.ASKED if stop.is_set() else Stopped.OUTPUT if too_much else Stopped.LIMIT
+            full = has_written(1)
+            if stop.is_set() or full or monotonic() > deadline:
+                stopped = Stopped.ASKED if stop.is_set() else Stopped.OUTPUT if full else Stopped.LIMIT
                 break
     except BaseException:
         _end(process, ended, grace)
         raise
-    killed = _end(process, ended, grace, while_waiting=lambda: _pass_on(lines, on_lines))
+
+    def waits_on() -> bool:
+        _pass_on(lines, on_lines)
+        return not has_written(4)
+
+    killed = _end(process, ended, grace, waits_on=waits_on, as_group=as_group)
     over.set()
-    _pass_on(lines, on_lines)
+    while _pass_on(lines, on_lines):
+        pass
     return Ended(code=process.returncode, stopped=stopped, killed=killed)
 
 
@@ -190,15 +205,20 @@ def _end(
     process: subprocess.Popen[bytes],
     ended: Event,
     grace: timedelta,
-    while_waiting: Callable[[], None] = lambda: None,
+    *,
+    waits_on: Callable[[], bool] = lambda: True,
+    as_group: bool = False,
 ) -> bool:
-    """Make sure that it and its plugins are gone; True when it had to be killed."""
+    """Make sure that it and its plugins are gone; True when it had to be killed. It is waited for only as long as `waits_on`."""
     killed = False
     if not ended.is_set():
-        process.send_signal(signal.SIGINT)
+        if as_group:
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGINT)
         deadline = monotonic() + grace.total_seconds()
-        while not ended.wait(_TICK) and monotonic() < deadline:
-            while_waiting()
+        while not ended.wait(_TICK) and monotonic() < deadline and waits_on():
+            pass
         killed = not ended.is_set()
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)  # the group: plugins that outlived it as well
@@ -206,16 +226,28 @@ def _end(
     return killed
 
 
-def _pass_on(lines: Iterator[list[str]], on_lines: Callable[[list[str]], None]) -> None:
-    while batch := next(lines):
+def _pass_on(lines: Iterator[list[str]], on_lines: Callable[[list[str]], None]) -> bool:
+    """What there is, but no more than the program may write faster than it is heard; whether there is more."""
+    for _ in range(_AT_ONCE):
+        batch = next(lines)
+        if not batch:
+            return False
         on_lines(batch)
+    return True
 
 
-def _lines(path: Path, over: Event) -> Iterator[list[str]]:
-    """Complete lines as they appear, and an empty list whenever there is none yet; once it is over, also one that was not ended."""
+def _lines(path: Path, over: Event, *, skipping: bool) -> Iterator[list[str]]:
+    """Complete lines as they appear, and an empty list whenever there is none yet; once it is over, also one that was not ended. With
+    `skipping`, who writes faster than anybody can read is heard only at the end of what there is."""
     with path.open("rb") as file:
         rest = b""
         while True:
+            behind = os.fstat(file.fileno()).st_size - file.tell()
+            if skipping and behind > _FAR_BEHIND:
+                left_out = behind - _FAR_BEHIND // 4
+                file.seek(left_out, os.SEEK_CUR)
+                yield [f"… {left_out} bytes are left out here …"]
+                rest = b""
             chunk = file.read(1 << 16)
             if chunk:
                 *complete, rest = (rest + chunk).split(b"\n")

@@ -117,7 +117,15 @@ class Mesh:
 
     @property
     def chosen(self) -> Settings:
-        return Settings(**{name.removeprefix("LZR_").lower(): value for name, value in self.settings.items()})  # type: ignore[arg-type]
+        """The settings of an agent in this process."""
+        values: dict[str, Any] = {}
+        for name, value in self.settings.items():
+            part, _, field_ = name.removeprefix("LZR_").lower().partition("__")
+            if field_:
+                values.setdefault(part, {})[field_] = value
+            else:
+                values[part] = value
+        return Settings(**values)
 
     def done(self, **order: Any) -> dict[str, Any]:
         """Order a run, have it executed, and give what meshStack knows of it at the end."""
