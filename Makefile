@@ -16,7 +16,7 @@ NO_ENGINE  := "There is no terraform or tofu on PATH, and none can be installed 
 	"Install version 1.9 or newer of one:  https://developer.hashicorp.com/terraform/install  or  https://opentofu.org/docs/intro/install"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine servers demo test check bench format docs clean
+.PHONY: help setup engine servers demo test check bench bench-agent soak format docs clean
 
 help: ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,12 @@ check: engine ## Formatting, types, floors, spelling, links
 
 bench: engine ## Speed against the bare engine; ends with one line of JSON
 	$(BIN)/python -m benchmarks.reconcile
+
+bench-agent: engine ## What the agent adds to the bare engine; ends with one line of JSON
+	$(BIN)/python -m benchmarks.agent
+
+soak: engine ## 300 runs in a row by one agent: what it holds early and late
+	$(BIN)/python -m benchmarks.agent soak
 
 format: engine ## Format everything
 	$(BIN)/ruff format .

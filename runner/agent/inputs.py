@@ -125,7 +125,7 @@ def _value(one: Input, strings: frozenset[str]) -> str:
     if one.key in strings:
         return quoted(one.value if isinstance(one.value, str) else json.dumps(one.value, ensure_ascii=False))
     if one.type in _CODE and isinstance(one.value, str):
-        return one.value if is_expression(one.value) else quoted(one.value)
+        return expression_of(one.value) or quoted(one.value)
     if one.type == "MULTI_SELECT" and isinstance(one.value, str) and isinstance(_json(one.value), list):
         return literal(_json(one.value))
     return literal(one.value)
@@ -144,20 +144,21 @@ def literal(value: Any) -> str:
             return json.dumps(value)
 
 
-def is_expression(text: str) -> bool:
-    """Whether this is one HCL expression and nothing beside it."""
-    if not text.strip():
-        return False
-    parsed = _json(text)
-    if parsed is not None:
-        return "${" not in text and "%{" not in text
+def expression_of(text: str) -> str | None:
+    """This text as one HCL expression; None where it is none, or more than one. JSON is told as the value that it is."""
+    try:
+        return literal(json.loads(text))
+    except (ValueError, RecursionError):
+        pass
+    if not text.strip() or (_NAME.fullmatch(text.strip()) and text.strip() not in ("true", "false", "null")):
+        return None  # a name is a reference, and there is nothing to refer to
     import hcl2
 
     try:
         read = hcl2.loads(f"x = {text}\n")
     except Exception:  # noqa: BLE001 - whatever the parser meets
-        return False
-    return [key for key in read if not key.startswith("__")] == ["x"]
+        return None
+    return text if [key for key in read if not key.startswith("__")] == ["x"] else None
 
 
 def _plain(one: Input) -> str:

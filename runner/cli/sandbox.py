@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.cli.sandbox_meshstack import meshstack
+
 if TYPE_CHECKING:
     from runner.sandbox.azure.server import Sandbox
 
@@ -34,7 +36,7 @@ _DIRECTORY = click.option(
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Left out, any free port.")
 @click.pass_context
 def sandbox(ctx: click.Context, directory: Path, seed: Path | None, port: int) -> None:
-    """An Azure on this machine: Entra, Resource Manager, Graph and a function app, until Ctrl-C.
+    """An Azure on this machine: Entra, Resource Manager, Graph and a function app, until Ctrl-C. `meshstack` is another server.
 
     The example company is in default_seed.yaml beside the sandbox's code; its path is printed at the start. Copy it to
     make your own.
@@ -104,6 +106,9 @@ def _greeting(running: Sandbox, directory: Path, seed: Path) -> Iterator[str]:
     yield "In another terminal:"
     yield f"  export LZR_SANDBOX={directory}"
     yield "  lzr sandbox show"
+
+
+sandbox.add_command(meshstack)
 
 
 @sandbox.command()

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from runner.agent import agent as agent_module
 from runner.agent import programs
 from runner.terraform import process
 from tests.agent.mesh import Mesh
@@ -18,7 +17,6 @@ from tests.agent.test_terraform import statuses, steps
 def _goes_on(mesh: Mesh) -> Iterator[None]:
     """After each of them an ordinary run is executed as ever."""
     yield
-    agent_module.LARGEST_RUN = 20 * 1024 * 1024
     assert mesh.done(definition={"type": "MANUAL"})["status"] == "SUCCEEDED"
 
 
@@ -86,10 +84,9 @@ def test_a_run_of_16_mb_is_executed_as_any_other(mesh: Mesh) -> None:
 
 
 def test_a_run_that_is_larger_than_any_is_not_read(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_module, "LARGEST_RUN", 1000)
-    uuid = mesh.stack.enqueue(definition=mesh.terraform(), inputs=[{"key": "region", "value": "x" * 2000}])
-    with mesh.agent():
-        run = mesh.stack.wait(uuid)
+    with monkeypatch.context() as patched:
+        patched.setattr("runner.agent.agent.LARGEST_RUN", 1000)
+        run = mesh.done(definition=mesh.terraform(), inputs=[{"key": "region", "value": "x" * 2000}])
     assert run["status"] == "FAILED"
     assert "too large" in run["steps"][0]["userMessage"]
 
