@@ -337,7 +337,13 @@ class Agent:
     def _pipeline(
         self, run: BlockRun, document: dict[str, Any], reporter: Reporter, record: Record, working: _Working
     ) -> Result:
-        way = pipelines.Way(client=self.client, stop=working.stop, sleep=working.stop.wait, now=self.tools.now)
+        way = pipelines.Way(
+            client=self.client,
+            stop=working.stop,
+            sleep=working.stop.wait,
+            now=self.tools.now,
+            poll=self.tools.config.poll_seconds,
+        )
         step = pipelines.STEPS.get(run.implementation.type, _UNKNOWN)[0]
         with record.journal.step(step), self.metrics.timed(run.implementation.type, step), self.tracing.step(step):
             outcome = pipelines.execute(run, document, reporter, way)

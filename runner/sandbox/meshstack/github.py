@@ -59,6 +59,10 @@ class Github:
                 self._check(call, owner)
                 found = self._pipelines.found("github", number, owner=owner, repository=repository)
                 return self._jobs(found) if more else self._run(found)
+            case "POST", ("repos", owner, repository, "actions", "runs", number, "cancel"):
+                self._check(call, owner)
+                self._pipelines.found("github", number, owner=owner, repository=repository).cancel()
+                return Answer(202, {})
         raise Rejection(404, f"GitHub has no {call.method} {call.path} here")
 
     def _check_app(self, call: Call) -> None:

@@ -43,6 +43,11 @@ class Pipeline:
         """Somebody looks, and time goes by."""
         self.seen += 1
 
+    def cancel(self) -> None:
+        """Somebody ends it."""
+        if self.state != "completed":
+            self.conclusion, self.seen = "cancelled", self.polls
+
     def described(self) -> Json:
         """What was sent, and what became of it."""
         return {
@@ -134,7 +139,7 @@ class Gitlab:
 
 
 class AzureDevOps:
-    """`/azure-devops/{organization}/{project}/_apis`: start a run, look at it, and at the stages of its build."""
+    """`/azure-devops/{organization}/{project}/_apis`: start a run, look at it and at the stages of its build, cancel it."""
 
     def __init__(self, pipelines: Pipelines, base: str) -> None:
         self._pipelines = pipelines
@@ -160,6 +165,13 @@ class AzureDevOps:
                 found = self._pipelines.found("azure-devops", number, **where)
                 found.poll()
                 return Answer(200, self._described(found))
+            case "PATCH", (organization, project, "_apis", "build", "builds", number):
+                self._check(call, organization)
+                found = self._pipelines.found("azure-devops", number, organization=organization, project=project)
+                if call.json().get("status") != "cancelling":
+                    raise Rejection(400, "a build can only be canceled")
+                found.cancel()
+                return Answer(200, {"id": found.id, "status": "cancelling"})
             case "GET", (organization, project, "_apis", "build", "builds", number, "timeline"):
                 self._check(call, organization)
                 found = self._pipelines.found("azure-devops", number, organization=organization, project=project)
