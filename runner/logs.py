@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from threading import Lock
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -18,19 +21,29 @@ _SHORTEST = 6  # a shorter value would be found in ordinary words
 
 
 class Redactor:
-    """Replaces every known secret value, also as JSON and in an address it may be written. Values are only ever added."""
+    """Replaces every known secret value, also as JSON and in an address it may be written. A value stays known as often as it was added
+    and not dropped. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._values: tuple[str, ...] = ()
+        self._known: Counter[str] = Counter()
+        self._changing = Lock()
 
     def add(self, value: str) -> None:
         """Hide this value from now on."""
-        if len(value) < _SHORTEST:
-            return
-        once = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-        twice = {json.dumps(text)[1:-1] for text in once}  # JSON that quotes JSON
-        forms = {value, quote(value, safe=""), quote_plus(value), *once, *twice}
-        self._values = tuple(sorted({*self._values, *forms}, key=len, reverse=True))
+        if len(value) >= _SHORTEST:
+            with self._changing:
+                self._known[value] += 1
+                if self._known[value] == 1:
+                    self._values = _longest_first({*self._values, *_forms(value)})
+
+    def drop(self, value: str) -> None:
+        """It is no secret of anybody any more, as far as the one who added it knows."""
+        with self._changing:
+            if self._known[value] > 1:
+                self._known[value] -= 1
+            elif self._known.pop(value, 0):
+                self._values = _longest_first({form for known in self._known for form in _forms(known)})
 
     def __call__(self, text: str) -> str:
         """`text` without any known secret."""
@@ -38,6 +51,17 @@ class Redactor:
             if value in text:
                 text = text.replace(value, HIDDEN)
         return text
+
+
+def _forms(value: str) -> set[str]:
+    """The ways in which a value may be written."""
+    once = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    twice = {json.dumps(text)[1:-1] for text in once}  # JSON that quotes JSON
+    return {value, quote(value, safe=""), quote_plus(value), *once, *twice}
+
+
+def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def configure(level: str, redactor: Redactor) -> None:

@@ -443,6 +443,9 @@ class Runs(Protocol):
         """Keep a pending run, and the snapshot of its documents as JSON. A run of the tenant that is pending or waits is superseded,
         its approval with it."""
 
+    def forget(self, *, source: str, keep: int) -> int:
+        """Forget runs that came from this source and are over or wait, but for the newest `keep`; how many were forgotten."""
+
     def snapshot(self, run_id: str) -> dict[str, Any]:
         """The snapshot that was kept with the run."""
 

@@ -62,7 +62,14 @@ def open_agent(runner: wiring.Runner, config: Config) -> Iterator[Agent]:
         yield Agent(
             tools=Tools(
                 config=config,
-                api=MeshApi(client, config, now=wiring.now, wait=stop.wait, hide=runner.redactor.add),
+                api=MeshApi(
+                    client,
+                    config,
+                    now=wiring.now,
+                    wait=stop.wait,
+                    hide=runner.redactor.add,
+                    unhide=runner.redactor.drop,
+                ),
                 sources=_sources(config, network, settings.ca_file, work),
                 engines=_engines(config, network, settings.engine, work),
                 environment=dict(os.environ),

@@ -11,9 +11,9 @@ import json
 import logging
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -27,7 +27,7 @@ from runner.agent.contract import BlockRun, Status, Terraform
 from runner.agent.landing_zone import Walk, is_landing_zone
 from runner.agent.meshapi import LARGEST_RUN, Claim, claimed
 from runner.agent.programs import Programs
-from runner.agent.record import Record
+from runner.agent.record import SOURCE, Record
 from runner.agent.reporting import Reporter
 from runner.agent.telemetry import Metrics, Tracing
 from runner.agent.terraform_block import Executing, Result, Tools
@@ -40,6 +40,7 @@ from runner.ports import Liveness, Runs
 from runner.store.claims import KeptClaim, SqlClaims
 
 _LOG = logging.getLogger(NAME)
+_PRUNE_EVERY = 20  # runs
 _AT_ONCE = 10  # claims in a cycle of an agent without a limit
 _UNKNOWN = ("run", "Run Building Block")
 
@@ -75,6 +76,7 @@ class Agent:
     _free: threading.Condition = field(default_factory=threading.Condition)
     _last_claim: datetime | None = None
     _lost: set[str] = field(default_factory=set)
+    _ended: int = 0
 
     # --- the loop
 
@@ -133,10 +135,20 @@ class Agent:
         except Exception as error:  # noqa: BLE001 - a bug in one run must not take the others with it
             _LOG.error("run_failed_unexpectedly", exc_info=error)
         finally:
+            self._prune()
             with self._free:
                 del self._work[slot]
                 self.metrics.working.set(len(self._work))
                 self._free.notify_all()
+
+    def _prune(self) -> None:
+        """Now and then forget the oldest runs of meshStack, which keeps what became of them itself."""
+        self._ended += 1
+        if self._ended % _PRUNE_EVERY == 0:
+            try:
+                self.runs.forget(source=SOURCE, keep=self.tools.config.keep_runs)
+            except RunnerError as error:
+                _LOG.warning("runs_not_pruned", extra={"code": error.code, "detail": error.detail})
 
     def _drain(self) -> None:
         """Let runs at work end within the grace, then stop them; each reports its end."""
@@ -181,18 +193,33 @@ class Agent:
         except (ValueError, AttributeError, TypeError, RecursionError):
             _LOG.error("claimed_run_unreadable", extra={"bytes": len(content)})
             return False
-        if claim.token:
-            self.redactor.add(claim.token)
+        working = working or _Working(stop)
+        hide = working.secrets.enter_context(self._hiding())
+        hide(claim.token)
         steps = _steps_of(content, config.landing_zones)
         # with the steps, for whoever would have to report it
         kept = json.dumps({**json.loads(claim.as_json()), "steps": steps}).encode()
         self.claims.keep(KeptClaim(claim.run, self.executor, self.tools.now(), kept))
-        working = working or _Working(stop)
-        with self.tracing.run(claim.run):
-            taken = self._told(content, document, claim, steps, slot, working, opened=opened)
+        with working.secrets, self.tracing.run(claim.run):
+            taken = self._told(content, document, claim, steps, slot, working, hide, opened=opened)
         if taken:
             self.claims.erase(claim.run)
         return taken
+
+    @contextmanager
+    def _hiding(self) -> Iterator[Callable[[str], None]]:
+        """Secrets of one run: hidden while it goes on, and forgotten with it."""
+        added: list[str] = []
+
+        def hide(value: str) -> None:
+            added.append(value)
+            self.redactor.add(value)
+
+        try:
+            yield hide
+        finally:
+            for value in added:
+                self.redactor.drop(value)
 
     def _told(
         self,
@@ -202,6 +229,7 @@ class Agent:
         steps: Steps,
         slot: int,
         working: _Working,
+        hide: Callable[[str], None],
         *,
         opened: bool,
     ) -> bool:
@@ -211,7 +239,7 @@ class Agent:
         try:
             if len(content) > LARGEST_RUN:
                 raise _too_large(len(content))
-            run, document = self._opened(content, document, opened=opened)
+            run, document = self._opened(content, document, hide, opened=opened)
         except (RunnerError, KeyError, TypeError, AttributeError, RecursionError) as error:
             failed = error if isinstance(error, RunnerError) else _unreadable()
             return self._never_begun(claim, reporter, failed)
@@ -228,7 +256,8 @@ class Agent:
         try:
             record = Record.begin(run, runs=self.runs, executor=self.executor, now=self.tools.now, redact=self.redactor)
             working.record = record
-            result = self._dispatch(run, document, claim, reporter, record, slot, working)
+            tools = replace(self.tools, hide=hide)
+            result = self._dispatch(run, document, claim, reporter, record, slot, working, tools)
             status = Status.IN_PROGRESS if result.handed_over else Status.SUCCEEDED
             more = dict(result.more)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the run has to be reported
@@ -242,12 +271,14 @@ class Agent:
             _LOG.error("last_report_not_taken", extra={"run": claim.run, "status": heard.status})
         return heard.taken
 
-    def _opened(self, content: bytes, document: dict[str, Any], *, opened: bool) -> tuple[BlockRun, dict[str, Any]]:
+    def _opened(
+        self, content: bytes, document: dict[str, Any], hide: Callable[[str], None], *, opened: bool
+    ) -> tuple[BlockRun, dict[str, Any]]:
         if not opened and self.key is not None:
-            return envelope.open_run(content, self.key, self.redactor.add)
+            return envelope.open_run(content, self.key, hide)
         for one in document["spec"]["buildingBlock"]["spec"].get("inputs") or ():
             if one.get("isSensitive"):
-                envelope.hide_all(one.get("value"), self.redactor.add)
+                envelope.hide_all(one.get("value"), hide)
         return contract.read(content), document
 
     def _never_begun(self, claim: Claim, reporter: Reporter, error: RunnerError) -> bool:
@@ -270,6 +301,7 @@ class Agent:
         record: Record,
         slot: int,
         working: _Working,
+        tools: Tools,
     ) -> Result:
         if not isinstance(run.implementation, Terraform):
             return self._pipeline(run, document, reporter, record, working)
@@ -292,7 +324,7 @@ class Agent:
         if is_landing_zone(run.implementation.repository_url, self.tools.config.landing_zones):
             return self._order(run, claim, reporter, record, programs, root, working)
         executing = Executing(
-            run, run.implementation, document, claim, self.tools, reporter, record, programs, root, cache, measured
+            run, run.implementation, document, claim, tools, reporter, record, programs, root, cache, measured
         )
         try:
             return executing.execute()
@@ -391,8 +423,10 @@ class Agent:
 
     def _bury(self, kept: KeptClaim) -> None:
         try:
-            self._report_lost(kept)
-        except (RunnerError, ValueError, TypeError, OSError) as error:
+            with self._hiding() as hide:
+                hide(str(json.loads(kept.content)["token"]))
+                self._report_lost(kept)
+        except (RunnerError, ValueError, TypeError, KeyError, OSError) as error:
             told = error.detail if isinstance(error, RunnerError) else type(error).__name__
             _LOG.error("lost_run_not_reported", extra={"run": kept.run, "detail": told})
         finally:
@@ -402,7 +436,6 @@ class Agent:
         facts = json.loads(kept.content)
         steps = [(str(step), str(name)) for step, name in facts.pop("steps")]
         claim = Claim(**facts)
-        self.redactor.add(claim.token)
         root = self.shelves.work / claim.run
         programs = Programs(claim.run, root, threading.Event(), self.engine_grace)
         self.walk.settle(claim.run)
@@ -469,7 +502,7 @@ class _Working:
     record: Record | None = None
     drained: bool = False
     at: str = ""
-    looked: float = 0.0
+    secrets: ExitStack = field(default_factory=ExitStack)
 
     def wanted_stop(self) -> bool:
         """Whether somebody asked with `lzr cancel`."""

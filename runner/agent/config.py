@@ -69,6 +69,7 @@ class Config(_Part):
     poll_seconds: float = Field(default=10, gt=0)
     error_seconds: float = Field(default=60, gt=0)
     grace_seconds: float = Field(default=120, gt=0)
+    keep_runs: int = Field(default=1000, ge=10)
     engines: dict[str, str] = {}
     engine_download: bool = True
     engine_mirror: str = ""

@@ -68,12 +68,14 @@ class MeshApi:
         now: Callable[[], datetime],
         wait: Callable[[float], object],
         hide: Callable[[str], None],
+        unhide: Callable[[str], None],
     ) -> None:
         self._client = client
         self._config = config
         self._now = now
         self._wait = wait
         self._hide = hide
+        self._unhide = unhide
         self._token = ""
         self._until: datetime | None = None
         self._signing_in = threading.Lock()
@@ -109,6 +111,7 @@ class MeshApi:
                 hint="Check api.clientId and api.clientSecret; keys expire.",
                 status=response.status_code,
             )
+        before = self._token
         try:
             answer = response.raise_for_status().json()
             self._token = str(answer["access_token"])
@@ -116,6 +119,7 @@ class MeshApi:
         except (httpx.HTTPStatusError, ValueError, KeyError, TypeError):
             raise self._failed("sign in", response) from None
         self._hide(self._token)
+        self._unhide(before)  # every few minutes there is another, for months
         self._until = self._now() + max(timedelta(seconds=lasts) - _EARLY, timedelta(seconds=1))
 
     # --- runs

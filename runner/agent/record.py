@@ -19,6 +19,7 @@ from runner.errors import Canceled, InputError
 from runner.ports import Approval, Runs
 
 POLICY = "meshstack"
+SOURCE = "meshStack"
 MOST_LINES = 20_000
 _LONGEST_LINE = 2_000
 _GOOD_FOR = timedelta(hours=24)
@@ -56,7 +57,7 @@ class Record:
                 reason=given.spec.trigger.reason,
                 created=moment,
                 updated=moment,
-                source="meshStack",
+                source=SOURCE,
                 options={
                     "meshstack": {
                         "run": given.id,

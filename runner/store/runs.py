@@ -54,6 +54,7 @@ _STANDING = select(
     runs.c.status,
     select(func.max(events.c.seq)).where(events.c.run == runs.c.id).scalar_subquery().label("seq"),
 ).where(runs.c.id.in_(bindparam("some", expanding=True)))
+_FORGOTTEN_AT_ONCE = 500
 _AT_ONCE = 500  # ids in one query
 _INFORMS = frozenset({Kind.LOG, Kind.STEP_STARTED, Kind.STEP_SUCCEEDED, Kind.WARNING})
 
@@ -80,6 +81,19 @@ class SqlRuns:
             tx.execute(insert(runs).values(**run.model_dump(), snapshot=dict(snapshot), cancel_requested=False))
             _journal(tx, run.id, Kind.STATUS, {"status": run.status.value}, now=run.created)
         return run
+
+    def forget(self, *, source: str, keep: int) -> int:
+        """Forget runs that came from this source, with journals, reviews and approvals, but for those at work and the newest `keep`; how
+        many."""
+        done = (*ENDED, Status.WAITING)
+        older = select(runs.c.id).where(runs.c.source == source, runs.c.status.in_(done))
+        older = older.order_by(runs.c.created.desc(), runs.c.id.desc()).offset(keep).limit(_FORGOTTEN_AT_ONCE)
+        with self._database.writing() as tx:
+            gone = list(tx.execute(older).scalars())
+            for table in (events, reviews, approvals, bundles):
+                tx.execute(delete(table).where(table.c.run.in_(gone)))
+            tx.execute(delete(runs).where(runs.c.id.in_(gone)))
+        return len(gone)
 
     def snapshot(self, run_id: str) -> dict[str, Any]:
         with self._database.reading() as tx:

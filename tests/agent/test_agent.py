@@ -411,3 +411,27 @@ def test_a_run_whose_token_ends_is_reported_with_the_runners_own(mesh: Mesh) -> 
         run = mesh.stack.wait(uuid)
     assert run["status"] == "FAILED"  # its state cannot be reached any more
     assert "later" in steps(run)["pre_run_script"]["systemMessage"]
+
+
+def test_secrets_of_a_run_are_forgotten_with_it(mesh: Mesh) -> None:
+    secret = [{"key": "region", "value": "a-secret-region", "isSensitive": True}]
+    with mesh.agent() as agent:
+        eventually(lambda: claims(mesh))
+        before = agent.redactor("a-secret-region")
+        mesh.stack.wait(mesh.stack.enqueue(definition=slow(mesh, "true"), inputs=secret))
+        eventually(lambda: agent._work == {})
+        assert before == agent.redactor("a-secret-region") == "a-secret-region"
+        assert len(agent.redactor._known) < 40  # the key's lines and the API's token
+
+
+def test_the_oldest_runs_are_forgotten_here_for_meshstack_keeps_them(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.agent.agent._PRUNE_EVERY", 2)
+    mesh.configure(keepRuns=10)
+    ids = [mesh.stack.enqueue(definition=MANUAL) for _ in range(14)]
+    with mesh.agent() as agent:
+        for uuid in ids:
+            mesh.stack.wait(uuid)
+        eventually(lambda: agent._work == {})
+        assert len(agent.runs.find(limit=100)) <= 11

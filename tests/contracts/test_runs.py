@@ -528,5 +528,18 @@ def test_what_one_process_decides_the_other_reads_at_once(store: Store, where: s
         assert store.runs.cancel_requested("r1")
 
 
+def test_the_oldest_runs_of_a_source_are_forgotten_but_for_those_at_work(runs: Runs) -> None:
+    for number in range(6):
+        run = a_run(id=f"m{number}", tenant=f"block-{number}", source="there", created=NOW + number * HOUR)
+        runs.create(run)
+        if number != 1:
+            runs.move(run.id, Status.CANCELED, now=NOW)
+    runs.create(a_run(id="other", tenant="elsewhere", source="here", created=NOW - HOUR))
+    assert runs.forget(source="there", keep=2) == 3
+    assert {run.id for run in runs.find()} == {"m1", "m4", "m5", "other"}
+    assert runs.events("m0") == ()
+    assert runs.forget(source="there", keep=2) == 0
+
+
 def test_every_field_of_a_run_has_a_column() -> None:
     assert set(Run.model_fields) <= set(tables.runs.columns.keys())
