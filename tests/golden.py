@@ -50,7 +50,8 @@ def readme() -> str:
     for name, made in (
         ("settings", settings.table()),
         ("permissions", permissions.table()),
-        ("behaviours", behaviour_table()),
+        ("behaviours", behaviour_table("behaviours.yaml")),
+        ("meshstack", behaviour_table("meshstack.yaml")),
     ):
         text = re.sub(
             rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
@@ -61,16 +62,19 @@ def readme() -> str:
     return text
 
 
-def behaviours() -> list[tuple[str, list[dict[str, Any]]]]:
+PROVED = ("behaviours.yaml", "meshstack.yaml")
+
+
+def behaviours(file: str) -> list[tuple[str, list[dict[str, Any]]]]:
     """By source document, what it asks for and which tests prove it."""
-    read = yaml.safe_load((ROOT / "tests" / "behaviours.yaml").read_text(encoding="utf-8"))
+    read = yaml.safe_load((ROOT / "tests" / file).read_text(encoding="utf-8"))
     return [(part["document"], part["behaviours"]) for part in read]
 
 
-def behaviour_table() -> str:
+def behaviour_table(file: str) -> str:
     """The README's table of them."""
     lines = ["| what the documents say | proved by |", "|---|---|"]
-    for document, rows in behaviours():
+    for document, rows in behaviours(file):
         lines.append(f"| **{document}** | |")
         for row in rows:
             proofs = [f"`{test.partition('::')[2]}`" for test in row.get("tests", ())]

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from runner.agent.contract import BlockRun
 from runner.errors import InputError
-from runner.terraform.workspace import quoted
+from runner.terraform.hcl import quoted
 
 SUFFIXES = (".tf", ".tf.json", ".tofu", ".tofu.json")
 USERNAME = "x"  # meshStack reads the token alone (its filter for state calls of runs)

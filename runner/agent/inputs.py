@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 
 from runner.agent.contract import BlockRun, Input
 from runner.errors import InputError
-from runner.terraform.workspace import quoted
+from runner.terraform.hcl import quoted
 
 TFVARS = "aaaaaa_meshstack-7d1f0c36-4d0e-4c39-9f3a-0a51c1e6b2a7.auto.tfvars"
 _CODE = frozenset({"CODE", "LIST"})

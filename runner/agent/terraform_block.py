@@ -36,8 +36,8 @@ from runner.domain.block_review import BlockReview
 from runner.domain.plan import Plan
 from runner.errors import EngineFailed, RemoteFailed, RunnerError
 from runner.terraform.engine import LOCK_FILE, Engine, providers
-from runner.terraform.infrastructure import temporary_directory
-from runner.terraform.workspace import quoted
+from runner.terraform.hcl import quoted
+from runner.terraform.temporary import temporary_directory
 
 STEPS = (
     ("sources", "Prepare Run and download Sources"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from runner.errors import InputError
+from runner.imports import share_one_heap
 
 
 @click.command
@@ -34,6 +35,7 @@ def agent(file: Path | None, check: bool, once: bool) -> int:
       lzr sandbox meshstack --dir /tmp/mesh &
       lzr agent --config /tmp/mesh/runner-config.yml --check
     """
+    share_one_heap()
     from runner import settings, wiring
     from runner.agent import config as agent_config
     from runner.wiring_agent import open_agent

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,6 +18,7 @@ import click
 from runner.cli import tell
 from runner.cli.telling import as_json_option, me, opened, print_lines, report, run_argument, worst
 from runner.errors import Canceled, InputError, Refused, RunnerError
+from runner.imports import share_one_heap
 
 if TYPE_CHECKING:
     from runner.domain.configuration import Snapshot
@@ -35,7 +35,6 @@ _AROUND = click.option(
     type=click.Path(path_type=Path),
     help="Where landing zone and platform are documented, if elsewhere.",
 )
-_M_ARENA_MAX = -8  # malloc.h
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TRIES = 3  # to type a name
 _TENANT = click.option(
@@ -192,7 +191,7 @@ def _working(runner: Runner) -> Iterator[Durable]:
     """A process that executes runs. What dead processes left is settled before anything new begins."""
     from runner.app import recovery, reviewing
 
-    _share_one_heap()
+    share_one_heap()
     beside = ThreadPoolExecutor(1)
     prepared = beside.submit(runner.prepare)  # asks the engine for its version while everything else is loaded
     beside.shutdown(wait=False)
@@ -216,13 +215,6 @@ def _working(runner: Runner) -> Iterator[Durable]:
             durable.rest()
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _share_one_heap() -> None:
-    """Let glibc keep one heap for all threads: the default of eight per core costs 5 MB here and brings nothing (measured)."""
-    if sys.platform == "linux":
-        with suppress(AttributeError, OSError):  # another C library
-            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _settle(runner: Runner, durable: Durable) -> None:

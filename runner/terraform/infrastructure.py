@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,10 +35,11 @@ from runner.ports import Bundles, Journal, Planned, Runs, States
 from runner.terraform import bundle, engine, initialised, process, snapshot, workspace
 from runner.terraform.bundle import Bundle
 from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
+from runner.terraform.hcl import quoted
 from runner.terraform.initialised import Initialised
 from runner.terraform.state_service import StateService
+from runner.terraform.temporary import temporary_directory
 
-_LONGEST_TMPDIR = 80  # bytes
 _LOOK = 0.3  # seconds between looks at whether the run is to stop
 _CLI_CONFIGURATION = "TF_CLI_CONFIG_FILE"
 
@@ -425,27 +425,12 @@ def _planned_as(platform: AzurePlatform) -> AzurePlatform:
     return platform.model_copy(update={"spec": platform.spec.model_copy(update={"service_principal": planner})})
 
 
-def temporary_directory(root: Path) -> Path:
-    """The engine's TMPDIR, for its owner alone: in the run's directory, or elsewhere where that would be too long a way.
-
-    Providers put a socket there, whose whole path a system limits to 107 bytes, macOS to 103; go-plugin names it plugin and a number of
-    up to ten digits.
-    """
-    wanted = root / "tmp"
-    if len(os.fsencode(wanted)) > _LONGEST_TMPDIR:
-        return Path(tempfile.mkdtemp(prefix="lzr-"))
-    wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return wanted
-
-
 def base_environment(root: Path, mirror: Path | None, temporary: Path) -> dict[str, str]:
     """The engine's environment before sign-in and state: nothing is inherited but PATH (for git, az and the shim's Python)."""
     configuration = _cli_configuration(root)
     content = "disable_checkpoint = true\n"
     if mirror is not None:
-        content += (
-            f"provider_installation {{\n  filesystem_mirror {{\n    path = {workspace.quoted(str(mirror))}\n  }}\n}}\n"
-        )
+        content += f"provider_installation {{\n  filesystem_mirror {{\n    path = {quoted(str(mirror))}\n  }}\n}}\n"
     configuration.write_text(content, encoding="utf-8")
     return {
         "PATH": os.environ.get("PATH", os.defpath),

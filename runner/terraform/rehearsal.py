@@ -30,10 +30,10 @@ from runner.terraform.infrastructure import (
     backend_arguments,
     backend_environment,
     base_environment,
-    temporary_directory,
     unusable,
 )
 from runner.terraform.state_service import StateService
+from runner.terraform.temporary import temporary_directory
 
 _SECOND = "second.code"  # file with the exit code of the engine that must not get in
 _ROOT = """terraform {

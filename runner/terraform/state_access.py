@@ -26,9 +26,9 @@ from runner.terraform.infrastructure import (
     backend_arguments,
     backend_environment,
     base_environment,
-    temporary_directory,
     unusable,
 )
+from runner.terraform.temporary import temporary_directory
 
 _ROOT = """terraform {
   %s

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from runner.domain.configuration import Configuration
 from runner.domain.state import LocalBackend, ManagedBackend, block
 from runner.errors import Refused
+from runner.terraform.hcl import quoted
 
-_ESCAPE = re.compile(r"\\.")
-_UNKNOWN_TO_HCL = {"\\b": "\\u0008", "\\f": "\\u000c"}
 INPUTS = "inputs.auto.tfvars.json"
 _MODULES = {
     "management_group": "management-group-association",
@@ -122,9 +120,3 @@ def _templates(directory: Path) -> Environment:
     environment.filters["hcl"] = quoted
     environment.filters["width"] = lambda name, arguments: name.ljust(max(len(one.name) for one in arguments))
     return environment
-
-
-def quoted(text: str) -> str:
-    """`text` as an HCL string in which nothing is evaluated. HCL knows fewer escapes than JSON."""
-    escaped = _ESCAPE.sub(lambda found: _UNKNOWN_TO_HCL.get(found[0], found[0]), json.dumps(text, ensure_ascii=False))
-    return escaped.replace("${", "$${").replace("%{", "%%{")
