@@ -59,27 +59,48 @@ def main() -> None:
 
         say("This is what the Azure on this machine looks like now.")
         lzr("sandbox", "show", environment=environment)
+
+        say("A meshStack orders a building block, and the agent executes it like meshcloud's own runner.")
+        building_block(environment)
     say(
         f"Done in {monotonic() - began:.0f} seconds. Next: lzr init my-landing-zones, and the README's quick start on real Azure."
     )
+
+
+def building_block(environment: dict[str, str]) -> None:
+    """Order one from a meshStack on this machine, execute it, and show what meshStack was told."""
+    directory = PLACE / "meshstack"
+    with serving("sandbox", "meshstack", "--dir", str(directory), until=directory / "meshstack.json"):
+        order = [sys.executable, str(HERE / "meshstack" / "order.py"), str(directory)]
+        subprocess.run([*order, "block"], check=True, env=environment, stdout=subprocess.DEVNULL)
+        trusting = {**environment, "LZR_CA_FILE": str(directory / "git-certificates" / "ca.pem")}
+        lzr("agent", "--config", str(directory / "runner-config.yml"), "--once", environment=trusting)
+        subprocess.run(order, check=True, env=environment)
 
 
 @contextmanager
 def sandbox() -> Iterator[dict[str, str]]:
     """A sandbox in a process of its own, and the environment that points `lzr` to it."""
     directory = PLACE / "sandbox"
-    process = subprocess.Popen([LZR, "sandbox", "--dir", directory], stdout=subprocess.DEVNULL, cwd=HERE.parent)
-    try:
-        while not (directory / "sandbox.json").exists():
-            if process.poll() is not None:
-                raise SystemExit("the sandbox did not start")
-            sleep(0.05)
+    with serving("sandbox", "--dir", str(directory), until=directory / "sandbox.json"):
         yield {
             **{name: value for name, value in os.environ.items() if not name.startswith(("LZR_", "ARM_", "AZURE_"))},
             "LZR_SANDBOX": str(directory),
             "LZR_STORE": str(PLACE / "store"),
             "LZ_CLIENT_SECRET": "sandbox-runner-secret",
         }
+
+
+@contextmanager
+def serving(*arguments: str, until: Path) -> Iterator[None]:
+    """A command that serves meanwhile, from when this file is there."""
+    process = subprocess.Popen([LZR, *arguments], stdout=subprocess.DEVNULL, cwd=HERE.parent)
+    try:
+        while not until.exists():
+            if process.poll() is not None:
+                raise SystemExit(f"lzr {' '.join(arguments)} did not start")
+            sleep(0.05)
+        yield
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()

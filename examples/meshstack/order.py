@@ -25,7 +25,7 @@ def main(directory: Path, wanted: str = "") -> None:
     """Order, or tell."""
     handle = json.loads((directory / "meshstack.json").read_text(encoding="utf-8"))
     if not wanted:
-        for run in asked(f"{handle['url']}/sandbox/runs")["runs"]:
+        for run in asked(f"{handle['url']}/sandbox/runs"):
             told = asked(f"{handle['url']}/sandbox/runs/{run['uuid']}")
             print(f"{told['uuid']}  {told['status']}")
             for step in told["steps"]:
@@ -45,10 +45,11 @@ def main(directory: Path, wanted: str = "") -> None:
 
 
 def trust(config: Path, address: str) -> None:
-    """Let the runner take this repository for landing zones, and its own engine for every version."""
+    """Let the runner take a folder of this repository for landing zones, and its own engine for every version."""
     found = yaml.safe_load(config.read_text(encoding="utf-8"))
     config.write_text(
-        yaml.safe_dump({**found, "landingZones": [address], "engines": {"*": "terraform 1.11.4"}}), encoding="utf-8"
+        yaml.safe_dump({**found, "landingZones": [f"{address}//landing-zone"], "engines": {"*": "terraform 1.11.4"}}),
+        encoding="utf-8",
     )
 
 

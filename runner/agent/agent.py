@@ -321,7 +321,7 @@ class Agent:
                 yield
 
         programs = Programs(run.id, root / "out", working.stop, self.engine_grace, heard)
-        if is_landing_zone(run.implementation.repository_url, self.tools.config.landing_zones):
+        if is_landing_zone(run.implementation, self.tools.config.landing_zones):
             return self._order(run, claim, reporter, record, programs, root, working)
         executing = Executing(
             run, run.implementation, document, claim, tools, reporter, record, programs, root, cache, measured
@@ -489,7 +489,7 @@ def _steps_of(content: bytes, zones: tuple[str, ...]) -> Steps:
     except RunnerError:
         return (_UNKNOWN,)
     if isinstance(run.implementation, Terraform):
-        is_zone = is_landing_zone(run.implementation.repository_url, zones)
+        is_zone = is_landing_zone(run.implementation, zones)
         return landing_zone.STEPS if is_zone else terraform_block.steps_of(run)
     return (pipelines.STEPS.get(run.implementation.type, _UNKNOWN),)
 

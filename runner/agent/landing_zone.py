@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner.agent.contract import Behavior, BlockRun, Status
+from runner.agent.contract import Behavior, BlockRun, Status, Terraform
 from runner.agent.meshapi import Claim, MeshApi
 from runner.agent.programs import Programs
 from runner.agent.record import Record
@@ -324,6 +324,19 @@ def told(review: Review) -> list[str]:
     return lines
 
 
-def is_landing_zone(url: str, allowed: tuple[str, ...]) -> bool:
-    """Whether the operator lets this repository be landing zones."""
-    return any(url.rstrip("/").removesuffix(".git") == one.rstrip("/").removesuffix(".git") for one in allowed)
+def is_landing_zone(source: Terraform, allowed: tuple[str, ...]) -> bool:
+    """Whether the operator lets this repository, or this folder of it (`…//folder`), be landing zones."""
+    repository = _bare(source.repository_url)
+    folder = source.repository_path.strip().strip("/")
+    return any(_named(entry) in ((repository, ""), (repository, folder)) for entry in allowed)
+
+
+def _named(entry: str) -> tuple[str, str]:
+    """Repository and folder of an entry; the `//` of a scheme parts nothing."""
+    scheme, there, rest = entry.partition("://")
+    where, _, folder = (rest if there else entry).partition("//")
+    return _bare(f"{scheme}://{where}" if there else where), folder.strip("/")
+
+
+def _bare(url: str) -> str:
+    return url.strip().rstrip("/").removesuffix(".git")

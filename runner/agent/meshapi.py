@@ -24,6 +24,7 @@ from runner.agent.contract import MEDIA_TYPE, RUNS
 from runner.errors import Canceled, RemoteFailed
 
 NAME = "landing-zone-runner"
+_VERSION = version(NAME)
 LARGEST_PLAN = 128 * 1024 * 1024
 LARGEST_RUN = 20 * 1024 * 1024
 _EARLY = timedelta(seconds=30)  # before a token ends a new one is asked for
@@ -248,9 +249,9 @@ class MeshApi:
 
     def _named(self) -> dict[str, str]:
         return {
-            "User-Agent": f"{NAME}/{version(NAME)}",
+            "User-Agent": f"{NAME}/{_VERSION}",
             "X-Meshcloud-Runner-Name": NAME,
-            "X-Meshcloud-Runner-Version": version(NAME),
+            "X-Meshcloud-Runner-Version": _VERSION,
         }
 
     def _host(self) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from runner.app import deleting
-from runner.app.walk import Ports, review_of, snapshot_of
+from runner.app.walk import Ports, refuse_of_meshstack, review_of, snapshot_of
 from runner.domain.configuration import Snapshot
 from runner.domain.review import Review
 from runner.domain.run import OPEN, Behavior, Failure, Run, Status
@@ -177,6 +177,7 @@ def again(run: Run) -> str:
 
 
 def _expect_waiting(run: Run, *, or_approved: bool = False) -> None:
+    refuse_of_meshstack(run)
     if run.status is Status.WAITING or (or_approved and run.status is Status.APPROVED):
         return
     why = {

@@ -66,14 +66,8 @@ def begin(run_id: str, status: Status, ports: Ports) -> Run:
 
 def review_of(run: Run, ports: Ports) -> Review:
     """The review that was kept for the run; Refused when there is none, and of a building block, which meshStack decides on."""
+    refuse_of_meshstack(run)
     kept = ports.runs.review(run.id)
-    if is_of_meshstack(run):
-        raise Refused(
-            "That is decided in meshStack",
-            code="decided-in-meshstack",
-            detail=f"Run {run.id} belongs to a building block.",
-            hint=f"Approve or abort it there; lzr review {run.id} shows what it would do.",
-        )
     if kept is None:
         raise Refused(
             "Nothing to decide yet", code="no-review", detail=f"Run {run.id} has no review.", hint=f"lzr run {run.id}"
@@ -84,6 +78,17 @@ def review_of(run: Run, ports: Ports) -> Review:
 def is_of_meshstack(run: Run) -> bool:
     """Whether an agent claimed the run from a meshStack: then nobody else executes it, or decides on it."""
     return "meshstack" in run.options
+
+
+def refuse_of_meshstack(run: Run) -> None:
+    """Refused for a run that meshStack decides on."""
+    if is_of_meshstack(run):
+        raise Refused(
+            "That is decided in meshStack",
+            code="decided-in-meshstack",
+            detail=f"Run {run.id} belongs to a building block.",
+            hint=f"Approve or abort it there; lzr review {run.id} shows what it would do.",
+        )
 
 
 def snapshot_of(run: Run, ports: Ports) -> Snapshot:

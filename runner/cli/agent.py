@@ -108,7 +108,9 @@ def _single(made: object, file: Path | None) -> int:
                 detail=f"RUN_JSON_FILE_PATH is {file}: {error.strerror}.",
                 hint="Look at what the controller mounts.",
             ) from None
-    return 0 if made.single(content, opened=file is not None) else 5
+    taken = made.single(content, opened=file is not None)
+    click.echo("The run's end was reported." if taken else "The run's end could not be reported.")
+    return 0 if taken else 5
 
 
 def _level(text: str) -> str:

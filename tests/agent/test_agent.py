@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections import Counter
@@ -435,3 +437,26 @@ def test_the_oldest_runs_are_forgotten_here_for_meshstack_keeps_them(
             mesh.stack.wait(uuid)
         eventually(lambda: agent._work == {})
         assert len(agent.runs.find(limit=100)) <= 11
+
+
+def test_what_meshstack_decides_is_shown_here_and_not_decided(mesh: Mesh) -> None:
+    run = mesh.done(behavior="DETECT", definition=mesh.terraform())["uuid"]
+
+    def lzr(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "runner", *arguments],
+            env=mesh.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    shown = lzr("review", run)
+    assert "1 to add" in shown.stdout
+    assert "The decision is made in meshStack." in shown.stdout
+    assert json.loads(lzr("review", run, "--json").stdout)["changes"] is True
+    for command in ("approve", "reject"):
+        refused = lzr(command, run)
+        assert (refused.returncode, "That is decided in meshStack" in refused.stderr) == (3, True)
+    assert "execute_tf" in lzr("run", run).stdout
+    assert run in lzr("runs").stdout

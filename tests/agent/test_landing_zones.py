@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runner.agent import contract
-from runner.agent.landing_zone import tenant_document
+from runner.agent.landing_zone import is_landing_zone, tenant_document
 from runner.domain.run import Status
 from runner.errors import InputError
 from tests.agent.mesh import Mesh, opened_mesh
@@ -167,6 +167,23 @@ def read(inputs: list[dict[str, Any]]) -> contract.BlockRun:
         },
     }
     return contract.read(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("allowed", "url", "path", "is_one"),
+    [
+        ("https://g.example/z.git", "https://g.example/z.git", "any", True),
+        ("https://g.example/z", "https://g.example/z.git/", "", True),
+        ("https://g.example/z.git//corp", "https://g.example/z.git", "/corp/", True),
+        ("https://g.example/z.git//corp", "https://g.example/z.git", "other", False),
+        ("https://g.example/z.git//corp", "https://g.example/z.git", "corp/deeper", False),
+        ("git@g.example:z.git//corp", "git@g.example:z.git", "corp", True),
+        ("https://g.example/z.git", "https://evil.example/z.git", "", False),
+    ],
+)
+def test_which_repositories_and_folders_are_landing_zones(allowed: str, url: str, path: str, is_one: bool) -> None:
+    source = contract.Terraform(type="TERRAFORM", repository_url=url, repository_path=path)
+    assert is_landing_zone(source, (allowed,)) is is_one
 
 
 ZONE = {"key": "landing_zone", "value": "z"}
