@@ -85,7 +85,11 @@ def open_agent(runner: wiring.Runner, config: Config) -> Iterator[Agent]:
             executor=runner.executor,
             redactor=runner.redactor,
             client=client,
-            shelves=Shelves(work=(work / "agent").absolute(), cache=(work / "agent-cache").absolute()),
+            shelves=Shelves(
+                work=(work / "agent").absolute(),
+                cache=(work / "agent-cache").absolute(),
+                zones=(work / "agent-landing-zones").absolute(),
+            ),
             engine_grace=settings.limits.grace,
             metrics=Metrics(),
             tracing=tracing,

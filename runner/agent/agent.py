@@ -12,7 +12,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -41,16 +41,19 @@ from runner.store.claims import KeptClaim, SqlClaims
 
 _LOG = logging.getLogger(NAME)
 _PRUNE_EVERY = 20  # runs
+_MANY = 10_000
 _AT_ONCE = 10  # claims in a cycle of an agent without a limit
 _UNKNOWN = ("run", "Run Building Block")
 
 
 @dataclass(frozen=True)
 class Shelves:
-    """Where an agent keeps things: `work` is for the directories of runs, `cache` for providers and repositories."""
+    """Where an agent keeps things: `work` is for the directories of runs, `cache` for providers and repositories, `zones` for the documents
+    of landing zones that were ordered."""
 
     work: Path
     cache: Path
+    zones: Path
 
 
 @dataclass
@@ -83,8 +86,12 @@ class Agent:
     def poll(self) -> None:
         """Claim and execute until `stop`, then drain."""
         while not self.stop.is_set():
-            self._recover()
-            pause = self._claim_some()
+            try:
+                self._recover()
+                pause = self._claim_some()
+            except RunnerError as error:  # the store is away: nothing is claimed that could not be kept
+                _LOG.error("agent_waits", extra={"code": error.code, "detail": error.detail, "hint": error.hint})
+                pause = self.tools.config.error_seconds
             if pause:
                 self.stop.wait(pause)
         self._drain()
@@ -194,14 +201,24 @@ class Agent:
             _LOG.error("claimed_run_unreadable", extra={"bytes": len(content)})
             return False
         working = working or _Working(stop)
-        hide = working.secrets.enter_context(self._hiding())
-        hide(claim.token)
         steps = _steps_of(content, config.landing_zones)
-        # with the steps, for whoever would have to report it
-        kept = json.dumps({**json.loads(claim.as_json()), "steps": steps}).encode()
-        self.claims.keep(KeptClaim(claim.run, self.executor, self.tools.now(), kept))
-        with working.secrets, self.tracing.run(claim.run):
-            taken = self._told(content, document, claim, steps, slot, working, hide, opened=opened)
+        with self._hiding() as hide, self.tracing.run(claim.run):
+            hide(claim.token)
+            reporter = Reporter(
+                self.tools.api, claim, redact=self.redactor, stop=working.stop, wanted_stop=working.wanted_stop
+            )
+            try:
+                # with the steps, for whoever would have to report it
+                kept = json.dumps({**json.loads(claim.as_json()), "steps": steps}).encode()
+                self.claims.keep(KeptClaim(claim.run, self.executor, self.tools.now(), kept))
+                if len(content) > LARGEST_RUN:
+                    raise _too_large(len(content))
+                run, document = self._opened(content, document, hide, opened=opened)
+            except (RunnerError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                taken = self._never_begun(claim, reporter, error if isinstance(error, RunnerError) else _unreadable())
+            else:
+                begun = _Begun(run, document, claim, reporter, steps, replace(self.tools, hide=hide))
+                taken = self._told(begun, slot, working)
         if taken:
             self.claims.erase(claim.run)
         return taken
@@ -221,54 +238,33 @@ class Agent:
             for value in added:
                 self.redactor.drop(value)
 
-    def _told(
-        self,
-        content: bytes,
-        document: dict[str, Any],
-        claim: Claim,
-        steps: Steps,
-        slot: int,
-        working: _Working,
-        hide: Callable[[str], None],
-        *,
-        opened: bool,
-    ) -> bool:
-        reporter = Reporter(
-            self.tools.api, claim, redact=self.redactor, stop=working.stop, wanted_stop=working.wanted_stop
-        )
+    def _told(self, begun: _Begun, slot: int, working: _Working) -> bool:
+        """Execute it and tell all of it; whether the last report was taken."""
+        run, reporter = begun.run, begun.reporter
         try:
-            if len(content) > LARGEST_RUN:
-                raise _too_large(len(content))
-            run, document = self._opened(content, document, hide, opened=opened)
-        except (RunnerError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            failed = error if isinstance(error, RunnerError) else _unreadable()
-            return self._never_begun(claim, reporter, failed)
-        try:
-            self.tools.api.register(claim, reporter.expect(steps))
+            self.tools.api.register(begun.claim, reporter.expect(begun.steps))
         except RunnerError as error:
-            _LOG.error("register_failed", extra={"run": claim.run, "code": error.code, "detail": error.detail})
+            _LOG.error("register_failed", extra={"run": run.id, "code": error.code, "detail": error.detail})
             if isinstance(error, RemoteFailed) and error.status in (401, 403, 404):
                 return False
         reporter.start()
         kind, behavior = run.implementation.type, run.spec.behavior.value
-        at, status, more = steps[0][0], Status.FAILED, {}
-        record: Record | None = None
+        more: dict[str, Any]
         try:
-            record = Record.begin(run, runs=self.runs, executor=self.executor, now=self.tools.now, redact=self.redactor)
-            working.record = record
-            tools = replace(self.tools, hide=hide)
-            result = self._dispatch(run, document, claim, reporter, record, slot, working, tools)
+            working.record = Record.begin(
+                run, runs=self.runs, executor=self.executor, now=self.tools.now, redact=self.redactor
+            )
+            result = self._dispatch(begun, working.record, slot, working)
             status = Status.IN_PROGRESS if result.handed_over else Status.SUCCEEDED
             more = dict(result.more)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the run has to be reported
-            at = working.at or at
-            status = self._failed(error, run, reporter, record, at, working)
+            status = self._failed(error, begun, working)
             more = {"summary": _shortly(error)}
         self.metrics.runs.labels(kind, behavior, status.value).inc()
         heard = reporter.finish(status, **more)
         self.metrics.reports.labels(str(heard.taken).lower()).inc()
         if not heard.taken:
-            _LOG.error("last_report_not_taken", extra={"run": claim.run, "status": heard.status})
+            _LOG.error("last_report_not_taken", extra={"run": run.id, "status": heard.status})
         return heard.taken
 
     def _opened(
@@ -292,27 +288,38 @@ class Agent:
         reporter.fail_from(_UNKNOWN[0], user=_shortly(error), system=_wholly(error))
         return reporter.finish(Status.FAILED, summary=_shortly(error)).taken
 
-    def _dispatch(
+    def _dispatch(self, begun: _Begun, record: Record, slot: int, working: _Working) -> Result:
+        source = begun.run.implementation
+        if not isinstance(source, Terraform):
+            return self._pipeline(begun, record, working)
+        root = self.shelves.work / begun.run.id
+        shutil.rmtree(root, ignore_errors=True)
+        for folder in (root, root / "out"):
+            folder.mkdir(mode=0o700, parents=True)
+        programs = Programs(begun.run.id, root / "out", working.stop, self.engine_grace)
+        try:
+            if is_landing_zone(source, self.tools.config.landing_zones):
+                return self._order(begun, record, programs, root, working)
+            return self._terraform(begun, source, record, programs, root, slot, working)
+        finally:
+            programs.end_all()
+            shutil.rmtree(root, ignore_errors=True)
+
+    def _terraform(
         self,
-        run: BlockRun,
-        document: dict[str, Any],
-        claim: Claim,
-        reporter: Reporter,
+        begun: _Begun,
+        source: Terraform,
         record: Record,
+        programs: Programs,
+        root: Path,
         slot: int,
         working: _Working,
-        tools: Tools,
     ) -> Result:
-        if not isinstance(run.implementation, Terraform):
-            return self._pipeline(run, document, reporter, record, working)
-        root = self.shelves.work / run.id
-        shutil.rmtree(root, ignore_errors=True)
         cache = self.shelves.cache / "providers" / str(slot)
-        for folder in (root, root / "out", cache):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
 
         def heard(lines: list[str]) -> None:
-            reporter.lines(executing.at, lines)
+            begun.reporter.lines(executing.at, lines)
             record.log(lines)
 
         @contextmanager
@@ -320,55 +327,50 @@ class Agent:
             with self.metrics.timed("TERRAFORM", step), self.tracing.step(step):
                 yield
 
-        programs = Programs(run.id, root / "out", working.stop, self.engine_grace, heard)
-        if is_landing_zone(run.implementation, self.tools.config.landing_zones):
-            return self._order(run, claim, reporter, record, programs, root, working)
         executing = Executing(
-            run, run.implementation, document, claim, tools, reporter, record, programs, root, cache, measured
+            run=begun.run,
+            source=source,
+            document=begun.document,
+            claim=begun.claim,
+            tools=begun.tools,
+            reporter=begun.reporter,
+            record=record,
+            programs=replace(programs, on_lines=heard),
+            root=root,
+            cache=cache,
+            measured=measured,
         )
         try:
             return executing.execute()
         finally:
             working.at = executing.at
-            programs.end_all()
-            shutil.rmtree(root, ignore_errors=True)
 
-    def _order(
-        self,
-        run: BlockRun,
-        claim: Claim,
-        reporter: Reporter,
-        record: Record,
-        programs: Programs,
-        root: Path,
-        working: _Working,
-    ) -> Result:
+    def _order(self, begun: _Begun, record: Record, programs: Programs, root: Path, working: _Working) -> Result:
+        def wait(seconds: float) -> None:
+            """A stop is passed on once, and then the end of it is waited for."""
+            (threading.Event() if working.stop.is_set() else working.stop).wait(seconds)
+
         ordering = landing_zone.Ordering(
-            run=run,
-            claim=claim,
+            run=begun.run,
+            claim=begun.claim,
             api=self.tools.api,
             sources=self.tools.sources,
             walk=self.walk,
-            reporter=reporter,
+            reporter=begun.reporter,
             record=record,
             programs=programs,
             root=root,
-            shelf=self.shelves.work.with_name("agent-landing-zones") / run.block.uuid,
-            wait=lambda seconds: (
-                threading.Event().wait(seconds) if working.stop.is_set() else working.stop.wait(seconds)
-            ),
+            shelf=self.shelves.zones / begun.run.block.uuid,
+            wait=wait,
             stopped=working.stop.is_set,
         )
         try:
-            return ordering.execute()
+            with self.metrics.timed("LANDING_ZONE", "order"), self.tracing.step("order"):
+                return ordering.execute()
         finally:
             working.at = ordering.at
-            programs.end_all()
-            shutil.rmtree(root, ignore_errors=True)
 
-    def _pipeline(
-        self, run: BlockRun, document: dict[str, Any], reporter: Reporter, record: Record, working: _Working
-    ) -> Result:
+    def _pipeline(self, begun: _Begun, record: Record, working: _Working) -> Result:
         way = pipelines.Way(
             client=self.client,
             stop=working.stop,
@@ -376,9 +378,9 @@ class Agent:
             now=self.tools.now,
             poll=self.tools.config.poll_seconds,
         )
-        step = pipelines.STEPS.get(run.implementation.type, _UNKNOWN)[0]
-        with record.journal.step(step), self.metrics.timed(run.implementation.type, step), self.tracing.step(step):
-            outcome = pipelines.execute(run, document, reporter, way)
+        kind, step = begun.run.implementation.type, begun.steps[0][0]
+        with record.journal.step(step), self.metrics.timed(kind, step), self.tracing.step(step):
+            outcome = pipelines.execute(begun.run, begun.document, begun.reporter, way)
         if outcome is pipelines.Outcome.FAILED and working.stop.is_set():
             raise Canceled
         if outcome is pipelines.Outcome.FAILED:
@@ -391,24 +393,24 @@ class Agent:
         record.unchanged()
         return Result(handed_over=outcome is pipelines.Outcome.HANDED_OVER)
 
-    def _failed(
-        self, error: BaseException, run: BlockRun, reporter: Reporter, record: Record | None, at: str, working: _Working
-    ) -> Status:
+    def _failed(self, error: BaseException, begun: _Begun, working: _Working) -> Status:
         """Tell it everywhere; the status that the run ends with."""
-        code = error.code if isinstance(error, RunnerError) else "internal-error"
-        self.metrics.failures.labels(code).inc()
         known = isinstance(error, RunnerError)
-        _LOG.error(
+        code = error.code if isinstance(error, RunnerError) else "internal-error"
+        at = working.at or begun.steps[0][0]
+        self.metrics.failures.labels(code).inc()
+        _LOG.log(
+            logging.WARNING if isinstance(error, Canceled) else logging.ERROR,
             "run_failed",
-            extra={"run": run.id, "code": code, "detail": str(error) if known else type(error).__name__},
+            extra={"run": begun.run.id, "code": code, "detail": str(error) if known else type(error).__name__},
             exc_info=None if known else error,
         )
-        if record is not None:
+        if working.record is not None:
             with suppress(RunnerError):
-                record.failed(error, step=at)
+                working.record.failed(error, step=at)
         why = "The runner is being stopped." if working.drained else "The run was stopped."
         user = why if isinstance(error, Canceled) else _shortly(error)
-        reporter.fail_from(at, user=user, system=_wholly(error))
+        begun.reporter.fail_from(at, user=user, system=_wholly(error))
         return Status.ABORTED if isinstance(error, Canceled) else Status.FAILED
 
     # --- after a death
@@ -460,7 +462,7 @@ class Agent:
         """Bring what the dead one started to rest, and end the run here; the step that it was at."""
         programs.bring_to_rest()
         at = ""
-        for run in self.runs.find(statuses=tuple(EXECUTING)):
+        for run in self.runs.find(statuses=tuple(EXECUTING), limit=_MANY):
             if (run.options.get("meshstack") or {}).get("run") != claim.run:
                 continue
             going = [step.name for step in steps_of(self.runs.events(run.id)) if step.status is StepStatus.RUNNING]
@@ -494,6 +496,18 @@ def _steps_of(content: bytes, zones: tuple[str, ...]) -> Steps:
     return (pipelines.STEPS.get(run.implementation.type, _UNKNOWN),)
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A run that was claimed, opened and can be told of. The tools hide what it hides."""
+
+    run: BlockRun
+    document: dict[str, Any]
+    claim: Claim
+    reporter: Reporter
+    steps: Steps
+    tools: Tools
+
+
 @dataclass
 class _Working:
     """A run in a slot."""
@@ -502,7 +516,6 @@ class _Working:
     record: Record | None = None
     drained: bool = False
     at: str = ""
-    secrets: ExitStack = field(default_factory=ExitStack)
 
     def wanted_stop(self) -> bool:
         """Whether somebody asked with `lzr cancel`."""

@@ -236,6 +236,8 @@ class Ordering:
             case status if status in _ENDED_WELL:
                 self._result_step(summary, self._outputs(ended))
                 self.record.unchanged()
+                if self.run.spec.behavior is Behavior.DESTROY:
+                    shutil.rmtree(self.shelf, ignore_errors=True)
                 more: dict[str, Any] = {"summary": summary}
                 if self.run.spec.behavior is Behavior.DETECT:
                     more |= {"changesDetected": False}

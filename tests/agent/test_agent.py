@@ -16,6 +16,7 @@ import pytest
 
 from runner.agent.agent import Agent
 from runner.domain.run import Status
+from runner.errors import RemoteFailed
 from runner.terraform import process
 from tests.agent.mesh import Mesh
 from tests.agent.test_terraform import statuses, steps
@@ -460,3 +461,34 @@ def test_what_meshstack_decides_is_shown_here_and_not_decided(mesh: Mesh) -> Non
         assert (refused.returncode, "That is decided in meshStack" in refused.stderr) == (3, True)
     assert "execute_tf" in lzr("run", run).stdout
     assert run in lzr("runs").stdout
+
+
+def test_a_claim_that_cannot_be_kept_is_told_as_failed_and_not_begun(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise RemoteFailed("The store cannot be written", code="store-cannot-write", detail="It is away.")
+
+    monkeypatch.setattr("runner.store.claims.SqlClaims.keep", away)
+    run = mesh.done(definition=mesh.terraform())
+    assert run["status"] == "FAILED"
+    assert "The store cannot be written" in run["summary"]
+    assert mesh.stack.git.fetches == 0
+    assert no_process_of(run["uuid"])
+
+
+def test_while_the_store_is_away_nothing_is_claimed(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def away(*_: object) -> None:
+        asked.append(1)
+        raise RemoteFailed("The store cannot be read", code="store-away", detail="It is away.", temporary=True)
+
+    uuid = mesh.stack.enqueue(definition=MANUAL)
+    with monkeypatch.context() as patched:
+        patched.setattr("runner.store.claims.SqlClaims.all", away)
+        with mesh.agent():
+            eventually(lambda: len(asked) > 2)
+            assert claims(mesh) == []
+            patched.undo()
+            assert mesh.stack.wait(uuid)["status"] == "SUCCEEDED"
