@@ -18,6 +18,7 @@ from runner.agent.agent import Agent, Shelves
 from runner.agent.config import Config
 from runner.agent.engines import Engines
 from runner.agent.meshapi import MeshApi
+from runner.agent.rescue import Rescue
 from runner.agent.sources import Sources
 from runner.agent.telemetry import Metrics, Tracing
 from runner.agent.terraform_block import Tools
@@ -76,6 +77,7 @@ def open_agent(runner: wiring.Runner, config: Config) -> Iterator[Agent]:
                 surroundings=network.environment(),
                 mirror=settings.mirror,
                 hide=runner.redactor.add,
+                rescue=Rescue(states=runner.store.states, aside=work.absolute(), now=wiring.now),
                 now=wiring.now,
             ),
             key=key,

@@ -142,11 +142,11 @@ class Agent:
         except Exception as error:  # noqa: BLE001 - a bug in one run must not take the others with it
             _LOG.error("run_failed_unexpectedly", exc_info=error)
         finally:
-            self._prune()
             with self._free:
                 del self._work[slot]
                 self.metrics.working.set(len(self._work))
                 self._free.notify_all()
+        self._prune()
 
     def _prune(self) -> None:
         """Now and then forget the oldest runs of meshStack, which keeps what became of them itself."""
@@ -209,7 +209,9 @@ class Agent:
             )
             try:
                 # with the steps, for whoever would have to report it
-                kept = json.dumps({**json.loads(claim.as_json()), "steps": steps}).encode()
+                kept = json.dumps(
+                    {**json.loads(claim.as_json()), "steps": steps, "block": _block_of(document)}
+                ).encode()
                 self.claims.keep(KeptClaim(claim.run, self.executor, self.tools.now(), kept))
                 if len(content) > LARGEST_RUN:
                     raise _too_large(len(content))
@@ -344,6 +346,7 @@ class Agent:
             return executing.execute()
         finally:
             working.at = executing.at
+            shutil.rmtree(executing.temporary, ignore_errors=True)  # it may be elsewhere than below the run's folder
 
     def _order(self, begun: _Begun, record: Record, programs: Programs, root: Path, working: _Working) -> Result:
         def wait(seconds: float) -> None:
@@ -437,16 +440,21 @@ class Agent:
     def _report_lost(self, kept: KeptClaim) -> None:
         facts = json.loads(kept.content)
         steps = [(str(step), str(name)) for step, name in facts.pop("steps")]
+        block = str(facts.pop("block", ""))
         claim = Claim(**facts)
         root = self.shelves.work / claim.run
         programs = Programs(claim.run, root, threading.Event(), self.engine_grace)
         self.walk.settle(claim.run)
         at = self._settle(claim, programs)
-        left = root / "code"
-        for file in left.rglob("errored.tfstate") if left.is_dir() else ():
-            shutil.copyfile(file, self.shelves.work / f"{claim.run}.errored.tfstate")
+        rescued = self.tools.rescue.take_in(root, block=block, run=claim.run) if root.is_dir() else []
         shutil.rmtree(root, ignore_errors=True)
-        told = f"The runner died while it was at: {at or 'the beginning'}. What was at work was brought to rest; nothing is done again."
+        told = " ".join(
+            [
+                f"The runner died while it was at: {at or 'the beginning'}. What was at work was brought to rest; "
+                "nothing is done again.",
+                *rescued,
+            ]
+        )
         ids = [step for step, _ in steps]
         reporter = Reporter(self.tools.api, claim, redact=self.redactor, stop=threading.Event())
         with suppress(RunnerError):
@@ -484,6 +492,13 @@ class Agent:
 Steps = tuple[tuple[str, str], ...]
 
 
+def _block_of(document: dict[str, Any]) -> str:
+    try:
+        return str(document["spec"]["buildingBlock"]["uuid"])
+    except (KeyError, TypeError):
+        return ""
+
+
 def _steps_of(content: bytes, zones: tuple[str, ...]) -> Steps:
     """Ids and names of the steps that the run will have."""
     try:
@@ -518,8 +533,10 @@ class _Working:
     at: str = ""
 
     def wanted_stop(self) -> bool:
-        """Whether somebody asked with `lzr cancel`."""
-        return self.record is not None and self.record.cancel_requested()
+        """Whether somebody asked with `lzr cancel`, as far as the store can tell."""
+        with suppress(RunnerError):
+            return self.record is not None and self.record.cancel_requested()
+        return False
 
 
 def _unreadable() -> RunnerError:

@@ -21,7 +21,7 @@ import httpx
 
 from runner.agent.config import Config
 from runner.agent.contract import MEDIA_TYPE, RUNS
-from runner.errors import Canceled, RemoteFailed
+from runner.errors import Canceled, RemoteFailed, RunnerError
 
 NAME = "landing-zone-runner"
 _VERSION = version(NAME)
@@ -158,7 +158,7 @@ class MeshApi:
         """Tell meshStack how the run stands. Never raises: what was not taken is told again by the next report."""
         try:
             response = self._sent(claim, "PATCH", claim.update, body)
-        except RemoteFailed:
+        except RunnerError:  # also when the agent is asked to stop while it signs in
             return Heard(taken=False)
         aborted = _aborted(response)
         if response.status_code == 409:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,16 @@ from runner.agent.meshapi import Claim, MeshApi
 from runner.agent.programs import Programs, Ran, bash, passed_on
 from runner.agent.record import Record
 from runner.agent.reporting import Reporter
+from runner.agent.rescue import Rescue
 from runner.agent.sources import Checkout, Sources, code_in, without_password
+from runner.app.journal import redacted
 from runner.domain import block_review
 from runner.domain import plan as plan_domain
 from runner.domain import run as run_domain
 from runner.domain.block_review import BlockReview
 from runner.domain.plan import Plan
 from runner.errors import EngineFailed, RemoteFailed, RunnerError
+from runner.terraform import snapshot
 from runner.terraform.engine import LOCK_FILE, Engine, providers
 from runner.terraform.hcl import quoted
 from runner.terraform.temporary import temporary_directory
@@ -56,6 +59,7 @@ LARGEST_ARTIFACT = 11 * 1024 * 1024  # bytes; as base64 and with the steps' text
 _LOCK_TIMEOUT = "-lock-timeout=5m"
 _CHANGES = 2
 _PUSHES = 3
+_LARGEST_LOCK = 1024 * 1024  # bytes
 _LARGEST_SECRET = 64 * 1024  # bytes of a file that is looked for in logs
 
 
@@ -79,6 +83,7 @@ class Tools:
     surroundings: Mapping[str, str]
     mirror: Path | None
     hide: Callable[[str], None]
+    rescue: Rescue
     now: Callable[[], datetime]
 
 
@@ -109,6 +114,11 @@ class Executing:
     changes: bool = False
     approved: bool = False
     outputs: Mapping[str, Any] | None = None
+
+    @cached_property
+    def temporary(self) -> Path:
+        """Where the run's programs keep what they need for a moment, sockets of providers among it."""
+        return temporary_directory(self.root)
 
     def execute(self) -> Result:
         """Do the whole run. What is raised has been told as a failed step already."""
@@ -205,7 +215,7 @@ class Executing:
     def _environment(self, prepared: inputs.Prepared, backend: Backend, checkout: Checkout) -> dict[str, str]:
         own = {
             "PWD": str(checkout.directory),
-            "TMPDIR": str(temporary_directory(self.root)),
+            "TMPDIR": str(self.temporary),
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "CHECKPOINT_DISABLE": "1",
@@ -232,6 +242,8 @@ class Executing:
         self.tools.api.fetch_plan(self.claim, self._plan_file())
         try:
             with zipfile.ZipFile(self._plan_file()) as plan:
+                if plan.getinfo(LOCK_FILE).file_size > _LARGEST_LOCK:
+                    raise zipfile.BadZipFile
                 lock = plan.read(LOCK_FILE)
         except KeyError:
             return
@@ -304,7 +316,7 @@ class Executing:
         plan: Plan = terraform.show(self._plan_file())
         sentences, counts = block_review.told(plan)
         lock = checkout.directory / LOCK_FILE
-        return BlockReview(
+        review = BlockReview(
             run=self.record.run.id,
             block=self.run.block.uuid,
             name=self.run.block.spec.display_name,
@@ -321,21 +333,20 @@ class Executing:
             drift=plan.drift,
             counts=counts,
         )
+        # a sensitive input may go into a variable that its module does not call sensitive
+        return BlockReview.model_validate(redacted(review.model_dump(mode="json"), self.record.journal.redact))
 
     def _save_state(self, terraform: _Terraform) -> None:
         """A state that the engine could not hand in lies in its directory, the only record of what it made."""
-        file = terraform.directory / "errored.tfstate"
+        file = terraform.directory / snapshot.ERRORED
         if not file.exists():
             return
         for _ in range(_PUSHES):
             if terraform.push(file):
                 self.programs.on_lines(["The state that could not be saved at first was saved."])
                 return
-        kept = self.root.parent / f"{self.run.id}.errored.tfstate"
-        shutil.copyfile(file, kept)
-        kept.chmod(0o600)
         self.programs.on_lines(
-            [f"The state could not be saved. It is kept where the runner is, in {kept}: hand it in with `state push`."]
+            self.tools.rescue.take_in(terraform.directory, block=self.run.block.uuid, run=self.run.id)
         )
 
     def _artifact(self, terraform: _Terraform) -> str:

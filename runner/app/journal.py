@@ -57,7 +57,7 @@ class RunJournal:
         for first in range(0, len(lines), _AT_ONCE):
             for level, text in lines[first : first + _AT_ONCE]:
                 said = {"step": step, "level": level, "text": text[:_LONGEST_LINE]}
-                self.unsaid.append(_clean(said, self.redact))
+                self.unsaid.append(redacted(said, self.redact))
             try:
                 self.runs.append_log(self.run, list(self.unsaid), now=self.now())
                 self.unsaid.clear()
@@ -89,16 +89,16 @@ class RunJournal:
         self._append(Kind.OUTPUT, name=name, value=value)
 
     def _append(self, kind: Kind, **data: Any) -> None:
-        self.runs.append(self.run, kind, _clean(data, self.redact), now=self.now())
+        self.runs.append(self.run, kind, redacted(data, self.redact), now=self.now())
 
 
-def _clean(value: Any, redact: Callable[[str], str]) -> Any:
+def redacted(value: Any, redact: Callable[[str], str]) -> Any:
     """`value` with every text in it redacted, keys included."""
     match value:
         case dict():
-            return {redact(str(key)): _clean(part, redact) for key, part in value.items()}
+            return {redact(str(key)): redacted(part, redact) for key, part in value.items()}
         case list() | tuple():
-            return [_clean(part, redact) for part in value]
+            return [redacted(part, redact) for part in value]
         case None | bool() | int() | float():
             return value
         case _:

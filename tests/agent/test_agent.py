@@ -416,6 +416,19 @@ def test_a_run_whose_token_ends_is_reported_with_the_runners_own(mesh: Mesh) -> 
     assert "later" in steps(run)["pre_run_script"]["systemMessage"]
 
 
+def test_a_secret_in_a_variable_that_is_not_called_sensitive_is_neither_told_nor_kept(mesh: Mesh) -> None:
+    secret = [{"key": "region", "value": "a-secret-region", "isSensitive": True}]
+    for behavior in ("DETECT", "APPLY"):
+        run = mesh.done(behavior=behavior, definition=mesh.terraform(), inputs=secret)
+        assert run["status"] == "SUCCEEDED"
+        assert (
+            "a-secret-region" not in json.dumps([{**step, "outputs": None} for step in run["steps"]]) + run["summary"]
+        )
+        kept = b"".join(path.read_bytes() for path in (mesh.directory / "store").glob("*.db*"))
+        assert b"a-secret-region" not in kept
+    assert run["outputs"]["region"]["value"] == "a-secret-region"  # meshStack is told what the block gives
+
+
 def test_secrets_of_a_run_are_forgotten_with_it(mesh: Mesh) -> None:
     secret = [{"key": "region", "value": "a-secret-region", "isSensitive": True}]
     with mesh.agent() as agent:

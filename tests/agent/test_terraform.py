@@ -58,6 +58,19 @@ def test_a_state_with_locking_is_locked_meanwhile_and_free_after(mesh: Mesh) -> 
     assert mesh.stack.state("payments", run["block"])["lock"] is None
 
 
+def test_a_state_that_meshstack_does_not_take_is_kept_sealed_where_the_agent_is(mesh: Mesh) -> None:
+    mesh.stack.fault(kind="status", path="/api/terraform/state", method="POST", status=403)
+    run = mesh.done(definition=mesh.terraform(), inputs=[{"key": "region", "value": "only-in-the-state"}])
+    assert run["status"] == "FAILED"
+    assert f"lzr state show {run['block']} --raw" in steps(run)["execute_tf"]["systemMessage"]
+    with mesh.opened() as agent:
+        found = agent.tools.rescue.states.current(run["block"])
+    assert found is not None
+    assert b"only-in-the-state" in found[1]
+    kept = b"".join(path.read_bytes() for path in (mesh.directory / "store").rglob("*") if path.is_file())
+    assert b'"lineage"' not in kept
+
+
 def test_a_second_apply_changes_what_is_there_and_tells_when_nothing_is_to_do(mesh: Mesh) -> None:
     first = mesh.done(definition=mesh.terraform(), inputs=[{"key": "region", "value": "one"}])
     again = {"definition": mesh.terraform(), "block": first["block"]}
