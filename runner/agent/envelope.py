@@ -10,8 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
-import textwrap
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -21,28 +19,19 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA1
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from runner.agent.contract import SECRETS, BlockRun, read
+from runner.agent.pem import rsa_key
 from runner.errors import InputError
 
-_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----(.+?)-----END \1-----", re.DOTALL)
 _OAEP = OAEP(mgf=MGF1(SHA1()), algorithm=SHA1(), label=None)  # noqa: S303 - the format's, and safe in OAEP
 _TAG_BYTES = 16
 
 
 def private_key(pem: str, *, where: str) -> RSAPrivateKey:
-    """The key of a PEM in PKCS#1 or PKCS#8, also one whose lines were joined (with blanks, or with `\\n` written out). InputError naming
-    `where` it came from, and nothing of it."""
-    found = _PEM.search(pem.replace("\\n", "\n"))
-    try:
-        if found is None:
-            raise ValueError
-        body = "\n".join(textwrap.wrap("".join(found[2].split()), 64))
-        key = load_pem_private_key(f"-----BEGIN {found[1]}-----\n{body}\n-----END {found[1]}-----\n".encode(), None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, RSAPrivateKey):
+    """The runner's key; InputError naming `where` it came from, and nothing of it."""
+    key = rsa_key(pem)
+    if key is None:
         raise InputError(
             "The runner's private key cannot be used",
             code="runner-key-unusable",

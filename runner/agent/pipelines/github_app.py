@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import base64
 import json
-import re
-import textwrap
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from runner.agent.contract import GithubWorkflow
+from runner.agent.pem import rsa_key
 from runner.agent.pipelines.addresses import segment
 from runner.agent.pipelines.service import Service
 from runner.errors import InputError, RemoteFailed
 
-_PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----(.+?)-----END \1-----", re.DOTALL)
 _FRESH = timedelta(minutes=50)  # a token lives for an hour
 _KEY = "Check the App's id and private key in the integration, and the clock of this machine."
 _INSTALL = "Install the GitHub App on the repository, and check owner and repository in the building block definition."
@@ -81,17 +77,8 @@ def jwt(app_id: str, pem: str, now: datetime) -> str:
 
 
 def _key(pem: str) -> RSAPrivateKey:
-    """The key in PKCS#1 or PKCS#8, also where its lines were joined (with blanks, or with `\\n` written out)."""
-    found = _PEM.search(pem.replace("\\n", "\n"))
-    key: object = None
-    if found is not None:
-        lines = "\n".join(textwrap.wrap("".join(found[2].split()), 64))
-        whole = f"-----BEGIN {found[1]}-----\n{lines}\n-----END {found[1]}-----\n"
-        try:
-            key = load_pem_private_key(whole.encode(), None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            key = None
-    if not isinstance(key, RSAPrivateKey):
+    key = rsa_key(pem)
+    if key is None:
         raise InputError(
             "The GitHub App's private key cannot be used",
             code="github-key-unusable",
