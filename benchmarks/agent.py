@@ -74,9 +74,9 @@ def bare_run(mesh: Mesh, directory: Path) -> float:
 def claim(mesh: Mesh) -> dict[str, Any]:
     """A run taken from the queue as an agent does, and given to the bare engine."""
     with mesh.opened() as agent:
-        content = agent.tools.api.claim()
+        content = agent.kit.tools.api.claim()
         assert content is not None
-        agent.tools.api.register(_claim_of(content, mesh), [])
+        agent.kit.tools.api.register(_claim_of(content, mesh), [])
         found: dict[str, Any] = json.loads(content)
         return found
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from runner import documents, wiring
 from runner.agent import envelope
-from runner.agent.agent import Agent, Shelves
+from runner.agent.agent import Agent
 from runner.agent.config import Config
 from runner.agent.engines import Engines
+from runner.agent.kit import Kit, Shelves
 from runner.agent.meshapi import MeshApi
 from runner.agent.rescue import Rescue
 from runner.agent.sources import Sources
@@ -60,7 +61,7 @@ def open_agent(runner: wiring.Runner, config: Config) -> Iterator[Agent]:
         stack.enter_context(runner.store.liveness.hold(runner.executor))
         tracing = Tracing(os.environ)
         stack.callback(tracing.close)
-        yield Agent(
+        kit = Kit(
             tools=Tools(
                 config=config,
                 api=MeshApi(
@@ -96,8 +97,8 @@ def open_agent(runner: wiring.Runner, config: Config) -> Iterator[Agent]:
             metrics=Metrics(),
             tracing=tracing,
             walk=LandingZones(runner, stack.enter_context(ExitStack())),
-            stop=stop,
         )
+        yield Agent(kit, stop)
 
 
 class LandingZones:

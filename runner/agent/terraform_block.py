@@ -22,23 +22,23 @@ from runner.agent import backends, inputs
 from runner.agent.backends import Backend
 from runner.agent.config import Config
 from runner.agent.contract import Behavior, BlockRun, Status, Terraform
+from runner.agent.engine_commands import Commands
 from runner.agent.engines import Engines
 from runner.agent.envelope import hide_all
 from runner.agent.meshapi import Claim, MeshApi
-from runner.agent.programs import Programs, Ran, bash, passed_on
+from runner.agent.programs import Programs, bash, passed_on
 from runner.agent.record import Record
 from runner.agent.reporting import Reporter
 from runner.agent.rescue import Rescue
 from runner.agent.sources import Checkout, Sources, code_in, without_password
 from runner.app.journal import redacted
 from runner.domain import block_review
-from runner.domain import plan as plan_domain
 from runner.domain import run as run_domain
 from runner.domain.block_review import BlockReview
 from runner.domain.plan import Plan
 from runner.errors import EngineFailed, RemoteFailed, RunnerError
 from runner.terraform import snapshot
-from runner.terraform.engine import LOCK_FILE, Engine, providers
+from runner.terraform.engine import LOCK_FILE, providers
 from runner.terraform.hcl import quoted
 from runner.terraform.temporary import temporary_directory
 
@@ -56,8 +56,6 @@ EXECUTE = {
 OUTPUT = ("output", "Collect Outputs and clean up")
 TRIGGER = ("trigger", "Prepare Run")
 LARGEST_ARTIFACT = 11 * 1024 * 1024  # bytes; as base64 and with the steps' texts it has to fit into meshStack's 16 MB
-_LOCK_TIMEOUT = "-lock-timeout=5m"
-_CHANGES = 2
 _PUSHES = 3
 _LARGEST_LOCK = 1024 * 1024  # bytes
 _LARGEST_SECRET = 64 * 1024  # bytes of a file that is looked for in logs
@@ -138,7 +136,7 @@ class Executing:
         with self._step("init_tf") as said:
             engine = self.tools.engines.find(self.source.terraform_version)
             environment = self._environment(prepared, backend, checkout)
-            terraform = _Terraform(self.programs, engine, checkout.directory, environment, self.tools.config)
+            terraform = Commands(self.programs, engine, checkout.directory, environment, self.tools.config)
             if self.claim.plan:
                 self._take_predecessors_plan(checkout.directory)
             terraform.init(readonly=bool(self.claim.plan))
@@ -149,7 +147,7 @@ class Executing:
                 said.append(self._pre_run(checkout.directory, environment))
         return self._finish(terraform, checkout, backend, workspace)
 
-    def _finish(self, terraform: _Terraform, checkout: Checkout, backend: Backend, workspace: str) -> Result:
+    def _finish(self, terraform: Commands, checkout: Checkout, backend: Backend, workspace: str) -> Result:
         behavior = self.run.spec.behavior
         with self._step("execute_tf") as said:
             if behavior is Behavior.DESTROY and self.source.is_async:
@@ -257,7 +255,7 @@ class Executing:
         (directory / LOCK_FILE).unlink(missing_ok=True)
         (directory / LOCK_FILE).write_bytes(lock)
 
-    def _select_workspace(self, terraform: _Terraform, backend: Backend) -> str:
+    def _select_workspace(self, terraform: Commands, backend: Backend) -> str:
         if not backend.has_workspaces or backend.keeps_nothing:
             return ""
         wanted = backends.workspace_name(self.run)
@@ -291,7 +289,7 @@ class Executing:
             )
         return said
 
-    def _plan_and_apply(self, terraform: _Terraform, checkout: Checkout, *, destroy: bool) -> BlockReview:
+    def _plan_and_apply(self, terraform: Commands, checkout: Checkout, *, destroy: bool) -> BlockReview:
         """Plan (or take the approved plan), show, and apply that very file; a dry run ends with showing."""
         if self.claim.plan:
             self.changes = True
@@ -312,7 +310,7 @@ class Executing:
             self._plan_file().unlink()
         return review
 
-    def _review(self, terraform: _Terraform, checkout: Checkout) -> BlockReview:
+    def _review(self, terraform: Commands, checkout: Checkout) -> BlockReview:
         plan: Plan = terraform.show(self._plan_file())
         sentences, counts = block_review.told(plan)
         lock = checkout.directory / LOCK_FILE
@@ -336,7 +334,7 @@ class Executing:
         # a sensitive input may go into a variable that its module does not call sensitive
         return BlockReview.model_validate(redacted(review.model_dump(mode="json"), self.record.journal.redact))
 
-    def _save_state(self, terraform: _Terraform) -> None:
+    def _save_state(self, terraform: Commands) -> None:
         """A state that the engine could not hand in lies in its directory, the only record of what it made."""
         file = terraform.directory / snapshot.ERRORED
         if not file.exists():
@@ -349,7 +347,7 @@ class Executing:
             self.tools.rescue.take_in(terraform.directory, block=self.run.block.uuid, run=self.run.id)
         )
 
-    def _artifact(self, terraform: _Terraform) -> str:
+    def _artifact(self, terraform: Commands) -> str:
         size = self._plan_file().stat().st_size
         if size > LARGEST_ARTIFACT:
             raise EngineFailed(
@@ -414,89 +412,3 @@ def _type_of(value: Any) -> str:
             return "STRING"
         case _:
             return "CODE"
-
-
-@dataclass(frozen=True)
-class _Terraform:
-    """The engine in the block's directory. Only exit codes and JSON are read; its words go to the step's log."""
-
-    programs: Programs
-    engine: Engine
-    directory: Path
-    environment: Mapping[str, str]
-    config: Config
-
-    def init(self, *, readonly: bool) -> None:
-        arguments = ["init", "-input=false", "-no-color", *(["-lockfile=readonly"] if readonly else [])]
-        self._must("init", arguments, self.config.init_timeout_mins)
-
-    def workspaces(self) -> list[str]:
-        ran = self._run("list the workspaces", ["workspace", "list"], self.config.ws_timeout_mins, quiet=True)
-        self._check("workspace list", ran)
-        return [line.strip("* \t") for line in ran.lines if line.strip("* \t")]
-
-    def select_workspace(self, name: str, *, new: bool) -> None:
-        arguments = ["workspace", "new" if new else "select", "-no-color", name]
-        self._must("workspace", arguments, self.config.ws_timeout_mins)
-
-    def forget_workspace(self, name: str) -> None:
-        self._must("workspace", ["workspace", "select", "-no-color", "default"], self.config.ws_timeout_mins)
-        self._must("workspace", ["workspace", "delete", "-no-color", "-force", name], self.config.ws_timeout_mins)
-
-    def plan(self, file: Path, *, destroy: bool) -> bool:
-        arguments = ["plan", "-input=false", "-no-color", "-detailed-exitcode", f"-out={file}", _LOCK_TIMEOUT]
-        ran = self._run("plan", [*arguments, *(["-destroy"] if destroy else [])], self.config.timeout_mins)
-        if ran.code != _CHANGES:
-            self._check("plan", ran)
-        file.chmod(0o600)
-        return ran.code == _CHANGES
-
-    def show(self, file: Path) -> Plan:
-        ran = self._run(
-            "read the plan", ["show", "-json", "-no-color", str(file)], self.config.timeout_mins, quiet=True
-        )
-        self._check("show", ran)
-        for line in ran.lines:
-            if line.startswith("{"):
-                return plan_domain.read(json.loads(line))
-        raise EngineFailed("The plan cannot be read", code="unreadable-plan", detail="`show -json` printed no JSON.")
-
-    def apply(self, file: Path) -> None:
-        self._must("apply", ["apply", "-input=false", "-no-color", _LOCK_TIMEOUT, str(file)], self.config.timeout_mins)
-
-    def push(self, file: Path) -> bool:
-        return (
-            self._run("save the state", ["state", "push", _LOCK_TIMEOUT, str(file)], self.config.ws_timeout_mins).code
-            == 0
-        )
-
-    def outputs(self) -> dict[str, Any]:
-        ran = self._run("read the outputs", ["output", "-json", "-no-color"], self.config.ws_timeout_mins, quiet=True)
-        self._check("output", ran)
-        text = "\n".join(ran.lines)
-        found = json.loads(text[text.index("{") :])
-        return found if isinstance(found, dict) else {}
-
-    def _must(self, what: str, arguments: list[str], minutes: float) -> None:
-        self._check(what, self._run(what, arguments, minutes))
-
-    def _run(self, what: str, arguments: list[str], minutes: float, *, quiet: bool = False) -> Ran:
-        return self.programs.run_(
-            [*self.engine.argv, *arguments],
-            cwd=self.directory,
-            env=self.environment,
-            limit=timedelta(minutes=minutes),
-            what=what,
-            quiet=quiet,
-        )
-
-    def _check(self, what: str, ran: Ran) -> None:
-        if ran.code != 0:
-            if ran.lines:
-                self.programs.on_lines(list(ran.lines))
-            raise EngineFailed(
-                f"Terraform {what} failed",
-                code=f"engine-{what.split()[0]}-failed",
-                detail=f"{self.engine.label} ended with {ran.code}.",
-                hint="The step's log has what it said.",
-            )

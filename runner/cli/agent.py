@@ -55,9 +55,9 @@ def agent(file: Path | None, check: bool, once: bool) -> int:
                 "insecureHostKeys: host keys of git servers are not checked where a definition names none.", err=True
             )
         if check:
-            made.tools.api.own_credential()
+            made.kit.tools.api.own_credential()
             click.echo(f"Signed in to {config.api.url} as runner {config.runner_uuid}.")
-            click.echo("Engines: " + (", ".join(made.tools.engines.present()) or "none yet"))
+            click.echo("Engines: " + (", ".join(made.kit.tools.engines.present()) or "none yet"))
             return 0
 
         def told(*_: object) -> None:
@@ -78,10 +78,10 @@ def _serve(made: object, port: int | None) -> int:
 
     assert isinstance(made, Agent)  # noqa: S101 - imported late, for `--help` is to be quick
     with health.served(
-        health.DEFAULT_PORT if port is None else port, healthy=lambda: made.health, metrics=made.metrics.text
+        health.DEFAULT_PORT if port is None else port, healthy=lambda: made.health, metrics=made.kit.metrics.text
     ) as bound:
         click.echo(
-            f"The agent waits for runs of {made.tools.config.api.url}   up to {made.tools.config.slots} at once   "
+            f"The agent waits for runs of {made.kit.tools.config.api.url}   up to {made.kit.tools.config.slots} at once   "
             f"http://127.0.0.1:{bound}/healthz   Ctrl-C stops it"
         )
         made.poll()
@@ -94,7 +94,7 @@ def _single(made: object, file: Path | None) -> int:
 
     assert isinstance(made, Agent)  # noqa: S101
     if file is None:
-        content = made.tools.api.claim()
+        content = made.kit.tools.api.claim()
         if content is None:
             click.echo("There is no run.")
             return 0

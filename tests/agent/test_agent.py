@@ -40,7 +40,7 @@ def claims(mesh: Mesh) -> list[int]:
 
 def kept(mesh: Mesh) -> int:
     with mesh.opened() as agent:
-        return len(agent.claims.all())
+        return len(agent.kit.claims.all())
 
 
 def no_process_of(run: str) -> bool:
@@ -152,11 +152,11 @@ def test_a_run_that_is_canceled_where_the_agent_is_ends_as_aborted(mesh: Mesh) -
     uuid = mesh.stack.enqueue(definition=slow(mesh))
     with mesh.agent() as agent:
         mesh.stack.wait(uuid, until=at_the_script)
-        agent.runs.request_cancel(uuid, by="me", now=agent.tools.now())
+        agent.kit.runs.request_cancel(uuid, by="me", now=agent.kit.tools.now())
         run = mesh.stack.wait(uuid)
         assert run["status"] == "ABORTED"
         assert statuses(run)["pre_run_script"] == "FAILED"
-        assert agent.runs.get(uuid).status is Status.CANCELED
+        assert agent.kit.runs.get(uuid).status is Status.CANCELED
 
 
 def test_as_many_runs_as_allowed_are_at_work_at_once(mesh: Mesh) -> None:
@@ -197,15 +197,15 @@ def other_key() -> str:
 def test_a_store_shows_runs_of_meshstack_like_any_other(mesh: Mesh) -> None:
     run = mesh.done(behavior="DETECT", definition=mesh.terraform())
     with mesh.opened() as agent:
-        found = agent.runs.get(run["uuid"])
+        found = agent.kit.runs.get(run["uuid"])
         assert (found.status, found.requested_by, found.tenant) == (Status.WAITING, "jdoe", run["block"])
-        assert agent.runs.review(found.id) is not None
+        assert agent.kit.runs.review(found.id) is not None
     applied = mesh.done(definition=mesh.terraform(), block=run["block"])
     with mesh.opened() as agent:
-        (approval,) = agent.runs.approvals(applied["uuid"])
+        (approval,) = agent.kit.runs.approvals(applied["uuid"])
         assert (approval.by, approval.comment) == ("policy:meshstack", "ordered by jdoe")
-        assert agent.runs.get(run["uuid"]).status is Status.SUPERSEDED
-        assert agent.runs.get(applied["uuid"]).status is Status.APPLIED
+        assert agent.kit.runs.get(run["uuid"]).status is Status.SUPERSEDED
+        assert agent.kit.runs.get(applied["uuid"]).status is Status.APPLIED
 
 
 # --- processes
@@ -255,9 +255,9 @@ def test_what_a_killed_agent_had_claimed_is_told_as_failed_by_the_next_and_not_d
     assert statuses(run)["output"] == "FAILED"
     assert no_process_of(uuid)
     with mesh.opened() as agent:
-        failed = agent.runs.get(uuid)
+        failed = agent.kit.runs.get(uuid)
         assert (failed.status, failed.failure and failed.failure.code) == (Status.FAILED, "agent-died")
-        assert list(agent.shelves.work.iterdir()) == []
+        assert list(agent.kit.shelves.work.iterdir()) == []
 
 
 def test_the_lost_run_is_told_as_soon_as_meshstack_is_there_again(mesh: Mesh) -> None:
@@ -314,12 +314,12 @@ def test_a_single_run_is_claimed_executed_and_that_is_all(mesh: Mesh) -> None:
 def handed_over(mesh: Mesh, uuid: str) -> Path:
     """A run's file as a controller writes it: claimed by the controller, its secrets decrypted."""
     with mesh.opened() as agent:
-        content = agent.tools.api.claim()
+        content = agent.kit.tools.api.claim()
         assert content is not None
         from runner.agent import envelope
 
-        assert agent.key is not None
-        _, document = envelope.open_run(content, agent.key, lambda value: None)
+        assert agent.kit.key is not None
+        _, document = envelope.open_run(content, agent.kit.key, lambda value: None)
     file = mesh.directory / "run.json"
     file.write_text(json.dumps(document))
     return file
@@ -433,11 +433,11 @@ def test_secrets_of_a_run_are_forgotten_with_it(mesh: Mesh) -> None:
     secret = [{"key": "region", "value": "a-secret-region", "isSensitive": True}]
     with mesh.agent() as agent:
         eventually(lambda: claims(mesh))
-        before = agent.redactor("a-secret-region")
+        before = agent.kit.redactor("a-secret-region")
         mesh.stack.wait(mesh.stack.enqueue(definition=slow(mesh, "true"), inputs=secret))
         eventually(lambda: agent._work == {})
-        assert before == agent.redactor("a-secret-region") == "a-secret-region"
-        assert len(agent.redactor._known) < 40  # the key's lines and the API's token
+        assert before == agent.kit.redactor("a-secret-region") == "a-secret-region"
+        assert len(agent.kit.redactor._known) < 40  # the key's lines and the API's token
 
 
 def test_the_oldest_runs_are_forgotten_here_for_meshstack_keeps_them(
@@ -450,7 +450,7 @@ def test_the_oldest_runs_are_forgotten_here_for_meshstack_keeps_them(
         for uuid in ids:
             mesh.stack.wait(uuid)
         eventually(lambda: agent._work == {})
-        assert len(agent.runs.find(limit=100)) <= 11
+        assert len(agent.kit.runs.find(limit=100)) <= 11
 
 
 def test_what_meshstack_decides_is_shown_here_and_not_decided(mesh: Mesh) -> None:

@@ -85,7 +85,7 @@ def test_a_run_of_16_mb_is_executed_as_any_other(mesh: Mesh) -> None:
 
 def test_a_run_that_is_larger_than_any_is_not_read(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("runner.agent.agent.LARGEST_RUN", 1000)
+        patched.setattr("runner.agent.one_run.LARGEST_RUN", 1000)
         run = mesh.done(definition=mesh.terraform(), inputs=[{"key": "region", "value": "x" * 2000}])
     assert run["status"] == "FAILED"
     assert "too large" in run["steps"][0]["userMessage"]

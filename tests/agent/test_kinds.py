@@ -85,7 +85,7 @@ def test_a_run_that_is_handed_over_stays_in_progress_and_its_trigger_is_done(mes
         found = [mesh.stack.wait(uuid, until=lambda run: "SUCCEEDED" in statuses(run).values()) for uuid in ids]
     assert [run["status"] for run in found] == ["IN_PROGRESS"] * 2
     with mesh.opened() as agent:
-        assert agent.claims.all() == ()
+        assert agent.kit.claims.all() == ()
 
 
 def test_no_secret_of_a_definition_reaches_a_pipeline(mesh: Mesh) -> None:

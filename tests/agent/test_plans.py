@@ -42,7 +42,7 @@ def test_a_plan_carries_the_choice_of_providers_and_its_apply_takes_those(
     assert run["status"] == "SUCCEEDED", steps(run)
     assert "from the dependency lock file" in steps(run)["init_tf"]["systemMessage"]
     with mesh.opened() as agent:
-        review = agent.runs.review(run["uuid"])
+        review = agent.kit.runs.review(run["uuid"])
     assert review is not None
     assert review["providers"] == providers(lock)
     assert review["predecessor"] is True

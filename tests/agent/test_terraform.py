@@ -64,7 +64,7 @@ def test_a_state_that_meshstack_does_not_take_is_kept_sealed_where_the_agent_is(
     assert run["status"] == "FAILED"
     assert f"lzr state show {run['block']} --raw" in steps(run)["execute_tf"]["systemMessage"]
     with mesh.opened() as agent:
-        found = agent.tools.rescue.states.current(run["block"])
+        found = agent.kit.tools.rescue.states.current(run["block"])
     assert found is not None
     assert b"only-in-the-state" in found[1]
     kept = b"".join(path.read_bytes() for path in (mesh.directory / "store").rglob("*") if path.is_file())
