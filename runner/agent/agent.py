@@ -96,7 +96,7 @@ class Agent:
 
     def _in_slot(self, slot: int, content: bytes, working: Working) -> None:
         try:
-            Execution(self.kit).execute(content, slot=slot, stop=working.stop, working=working)
+            Execution(self.kit).execute(content, working, slot=slot)
         except Exception as error:  # noqa: BLE001 - a bug in one run must not take the others with it
             _LOG.error("run_failed_unexpectedly", exc_info=error)
         finally:
@@ -130,7 +130,7 @@ class Agent:
     def single(self, content: bytes, *, opened: bool) -> bool:
         """Execute this run and no other; whether its end was reported. It is stopped as soon as the agent is."""
         working = Working(self.stop, drained=True)
-        return Execution(self.kit).execute(content, stop=self.stop, working=working, opened=opened)
+        return Execution(self.kit).execute(content, working, opened=opened)
 
     @property
     def health(self) -> str:

@@ -38,15 +38,7 @@ class Execution:
 
     kit: Kit
 
-    def execute(
-        self,
-        content: bytes,
-        *,
-        slot: int = 0,
-        stop: threading.Event,
-        working: Working | None = None,
-        opened: bool = False,
-    ) -> bool:
+    def execute(self, content: bytes, working: Working, *, slot: int = 0, opened: bool = False) -> bool:
         """Execute a claimed run to its last report; whether meshStack took that. `opened` says that its secrets are in clear already."""
         config = self.kit.tools.config
         try:
@@ -55,7 +47,6 @@ class Execution:
         except (ValueError, AttributeError, TypeError, RecursionError):
             _LOG.error("claimed_run_unreadable", extra={"bytes": len(content)})
             return False
-        working = working or Working(stop)
         steps = _steps_of(content, config.landing_zones)
         with self.kit.hiding() as hide, self.kit.tracing.run(claim.run):
             hide(claim.token)

@@ -334,6 +334,7 @@ def test_a_run_in_a_file_needs_no_key_and_speaks_with_its_own_token_only(mesh: M
         EXECUTION_MODE="single-run",
         RUN_JSON_FILE_PATH=str(file),
         RUNNER_PRIVATE_KEY_FILE="/nowhere",
+        RUNNER_API_URL="https://meshstack.invalid",
         RUNNER_API_CLIENT_SECRET="wrong",
     )
     _, err = process_.communicate(timeout=30)

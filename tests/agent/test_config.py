@@ -58,6 +58,12 @@ def test_variables_alone_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (config.management_port, config.ssh_known_hosts, config.log_level) == (8105, "/etc/hosts.known", "DEBUG")
 
 
+def test_a_run_in_a_file_needs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = read({"EXECUTION_MODE": "single-run", "RUN_JSON_FILE_PATH": "/run/run.json"})
+    assert (config.runner_uuid, config.api.url) == ("single-run", "https://meshstack.invalid")
+
+
 def test_a_variable_goes_before_the_file_and_the_file_is_found_by_its_own_variable(tmp_path: Path) -> None:
     file = written(tmp_path, privateKey="-----in the file-----")
     given = {
