@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from runner.agent import contract, envelope, landing_zone, pipelines, terraform_block
@@ -82,6 +83,9 @@ class Execution:
                 return False
         reporter.start()
         kind, behavior = run.implementation.type, run.spec.behavior.value
+        facts = {"run": run.id, "block": run.block.uuid, "kind": kind, "behavior": behavior}
+        _LOG.info("run_begun", extra=facts)
+        began = monotonic()
         more: dict[str, Any]
         try:
             working.record = Record.begin(
@@ -98,6 +102,7 @@ class Execution:
         self.kit.metrics.reports.labels(str(heard.taken).lower()).inc()
         if not heard.taken:
             _LOG.error("last_report_not_taken", extra={"run": run.id, "status": heard.status})
+        _LOG.info("run_ended", extra={**facts, "status": status.value, "seconds": round(monotonic() - began, 2)})
         return heard.taken
 
     def _opened(

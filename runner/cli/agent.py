@@ -41,8 +41,10 @@ def agent(file: Path | None, check: bool, once: bool) -> int:
     from runner.wiring_agent import open_agent
 
     config = agent_config.read(os.environ, file)
-    level = _level(config.log_level) or settings.read().log_level
-    chosen = settings.read().model_copy(update={"log_level": level})
+    read = settings.read()
+    # an agent works unseen: what it does is in its log, unless somebody wants less
+    level = _level(config.log_level) or (read.log_level if "log_level" in read.model_fields_set else "info")
+    chosen = read.model_copy(update={"log_level": level})
     with wiring.open_runner(chosen) as runner, open_agent(runner, config) as made:
         for name in config.unknown:
             click.echo(f"{file or agent_config.DEFAULT_FILE}: {name} is not known here and is left alone.", err=True)
@@ -61,8 +63,12 @@ def agent(file: Path | None, check: bool, once: bool) -> int:
             return 0
 
         def told(*_: object) -> None:
+            # written past sys.stderr and its lock, which the interrupted thread may hold
             if made.stop.is_set():
                 made.hurry.set()
+                os.write(2, b"Stopping the runs that are at work.\n")
+            else:
+                os.write(2, b"\nStopping: nothing more is claimed, runs at work may end. Once more to stop them too.\n")
             made.stop.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
