@@ -21,6 +21,7 @@ from runner.errors import Canceled, InputError, Refused, RunnerError
 from runner.imports import share_one_heap
 
 if TYPE_CHECKING:
+    from runner.documents import Documents
     from runner.domain.configuration import Snapshot
     from runner.domain.review import Contents
     from runner.domain.run import Behavior, Run, Status
@@ -41,24 +42,39 @@ _TENANT = click.option(
     "--tenant", "-t", "only", multiple=True, metavar="NAME", help="Only this tenant; may be repeated."
 )
 _REASON = click.option("--reason", default="", help="Why, for the record.")
+_SINCE = click.option(
+    "--changed-since",
+    "since",
+    metavar="REF",
+    help="Only tenants about which the documents say something else than at this commit.",
+)
 
 
 @click.command
 @_PATHS
 @_AROUND
 @_TENANT
+@_SINCE
 @_REASON
 @as_json_option
-def plan(paths: tuple[Path, ...], around: tuple[Path, ...], only: tuple[str, ...], reason: str, as_json: bool) -> int:
+def plan(
+    paths: tuple[Path, ...],
+    around: tuple[Path, ...],
+    only: tuple[str, ...],
+    since: str | None,
+    reason: str,
+    as_json: bool,
+) -> int:
     """Plan tenants and show what would happen; nothing is changed.
 
     \b
     Example:
       lzr plan my-landing-zones
+      lzr plan my-landing-zones --changed-since origin/main
     """
     from runner.cli import progress
 
-    asked = _asked_for(paths, around, only)
+    asked = _asked_for(paths, around, only, since=since)
     with opened() as runner, _working(runner) as durable:
         started, codes = _start(runner, asked, reason=reason, options={"plan_only": True})
         for one in started:
@@ -71,10 +87,16 @@ def plan(paths: tuple[Path, ...], around: tuple[Path, ...], only: tuple[str, ...
 @_PATHS
 @_AROUND
 @_TENANT
+@_SINCE
 @_REASON
 @as_json_option
 def reconcile(
-    paths: tuple[Path, ...], around: tuple[Path, ...], only: tuple[str, ...], reason: str, as_json: bool
+    paths: tuple[Path, ...],
+    around: tuple[Path, ...],
+    only: tuple[str, ...],
+    since: str | None,
+    reason: str,
+    as_json: bool,
 ) -> int:
     """Plan tenants, decide by policy or by asking you, and apply what was approved.
 
@@ -84,7 +106,7 @@ def reconcile(
     Example:
       lzr reconcile my-landing-zones
     """
-    asked = _asked_for(paths, around, only)
+    asked = _asked_for(paths, around, only, since=since)
     with opened() as runner, _working(runner) as durable:
         started, codes = _start(runner, asked, reason=reason)
         return worst((*codes, _carry_through(runner, durable, started, as_json=as_json)))
@@ -249,7 +271,9 @@ class _Asked:
     source: str
 
 
-def _asked_for(paths: Sequence[Path], around: Sequence[Path], only: Sequence[str]) -> _Asked:
+def _asked_for(
+    paths: Sequence[Path], around: Sequence[Path], only: Sequence[str], *, since: str | None = None
+) -> _Asked:
     """Read and check the documents, and that they have the tenants: what is wrong is told before anything begins.
 
     Nothing is kept of them once the last snapshot is given.
@@ -267,6 +291,9 @@ def _asked_for(paths: Sequence[Path], around: Sequence[Path], only: Sequence[str
             hint="Add one (lzr init shows how), or give its folder.",
         )
     placed = {name: read.placed(name) for name in only or read.chosen}  # all of them are there, before the first begins
+    if since is not None:
+        changed = _changed(since, read, paths, around)
+        placed = {name: placed[name] for name in placed if name in changed}
     return _Asked(
         snapshots=(
             Snapshot(
@@ -280,6 +307,20 @@ def _asked_for(paths: Sequence[Path], around: Sequence[Path], only: Sequence[str
         ),
         source=os.pathsep.join(str(path.absolute()) for path in (*paths, *around)),
     )
+
+
+def _changed(since: str, read: Documents, paths: Sequence[Path], around: Sequence[Path]) -> frozenset[str]:
+    """Tenants that changed since that commit; told how many they are, and which are not documented any more."""
+    from runner.cli import words
+    from runner.documents.since import changed_since
+
+    found = changed_since(since, read, paths, around)
+    if found.unreadable:
+        click.echo(f"The documents at {words.plain(since)} cannot be read: every tenant counts as changed.", err=True)
+    click.echo(f"{len(found.tenants)} of {len(read.chosen)} tenants changed since {words.plain(since)}.", err=True)
+    for name in found.gone:
+        click.echo(f"  {words.plain(name)} is not documented any more: it stays as it is until lzr destroy.", err=True)
+    return frozenset(found.tenants)
 
 
 def _start(

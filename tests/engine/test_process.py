@@ -55,10 +55,10 @@ def test_every_line_is_passed_on_in_order(tmp_path: Path) -> None:
     assert lines == [f"line {number}" for number in range(20000)]
 
 
-def test_bytes_that_are_no_text_are_replaced_and_an_unfinished_line_is_left_out(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_are_replaced_and_a_last_line_needs_no_end(tmp_path: Path) -> None:
     lines: list[str] = []
     run(program("bytes"), tmp_path, on_line=lines.append)
-    assert lines == ["café \N{REPLACEMENT CHARACTER} end"]
+    assert lines == ["café \N{REPLACEMENT CHARACTER} end", "no newline"]
 
 
 def test_the_output_is_a_private_file(tmp_path: Path) -> None:
