@@ -32,7 +32,6 @@ def agent(file: Path | None, check: bool, once: bool) -> int:
 
     \b
     Example:
-      lzr sandbox meshstack --dir /tmp/mesh &
       lzr agent --config /tmp/mesh/runner-config.yml --check
     """
     share_one_heap()

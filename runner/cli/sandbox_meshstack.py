@@ -27,6 +27,10 @@ def meshstack(directory: Path, port: int) -> None:
 
     It writes runner-config.yml for a runner that works for it. Everything under /sandbox/ may be called by anybody: order
     runs, look at them, break and mend.
+
+    \b
+    Example:
+      lzr sandbox meshstack --dir .lzr/meshstack
     """
     import signal
     import threading

@@ -77,6 +77,15 @@ class Mesh:
         file.write_text(yaml.safe_dump({**found, **more}), encoding="utf-8")
 
     @property
+    def gate(self) -> Path:
+        """A file that scripts wait for."""
+        return self.directory / "gate"
+
+    def until_opened(self, before: str, after: str = "") -> str:
+        """A script that says something, waits until the gate is there, and goes on."""
+        return f"{before}\nwhile [ ! -e {self.gate} ]; do sleep 0.05; done\n{after}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Of an agent as a process."""
         return {**{name: value for name, value in os.environ.items() if not name.startswith("LZR_")}, **self.settings}

@@ -112,19 +112,23 @@ def test_a_report_that_was_not_taken_is_told_again(mesh: Mesh) -> None:
 
 
 def test_a_run_is_never_told_to_be_pending_and_only_changed_steps_are_sent(mesh: Mesh) -> None:
-    run = mesh.done(definition=slow(mesh, "echo one; sleep 1.5; echo two"))
+    uuid = mesh.stack.enqueue(definition=slow(mesh, mesh.until_opened("echo begun", "echo two")))
+    with mesh.agent():
+        mesh.stack.wait(uuid, until=at_the_script)
+        mesh.gate.touch()
+        run = mesh.stack.wait(uuid)
     bodies = [patch["body"] for patch in run["patches"]]
     assert {body["status"] for body in bodies} == {"IN_PROGRESS", "SUCCEEDED"}
     told = [{step["id"] for step in body["steps"]} for body in bodies]
-    assert any("pre_run_script" in ids and "sources" not in ids for ids in told)
+    assert any("execute_tf" in ids and "sources" not in ids for ids in told)
     texts = [
         step["systemMessage"]
         for body in bodies
         for step in body["steps"]
         if step["id"] == "pre_run_script" and "systemMessage" in step
     ]
-    assert texts[0] == "one"
-    assert texts[-1] == "one\ntwo"
+    assert texts[0] == "begun"
+    assert texts[-1] == "begun\ntwo"
 
 
 def test_an_abort_stops_the_run_and_nothing_more_is_told(mesh: Mesh) -> None:
@@ -213,12 +217,16 @@ def test_a_store_shows_runs_of_meshstack_like_any_other(mesh: Mesh) -> None:
 
 def test_asked_to_stop_it_lets_runs_end_and_claims_no_more(mesh: Mesh) -> None:
     mesh.configure(graceSeconds=60)
-    first = mesh.stack.enqueue(definition=slow(mesh, "echo begun; sleep 2"))
+    first = mesh.stack.enqueue(definition=slow(mesh, mesh.until_opened("echo begun")))
     process_ = mesh.start()
+    assert process_.stderr is not None
     mesh.stack.wait(first, until=at_the_script)
     process_.send_signal(signal.SIGTERM)
+    while "nothing more is claimed" not in process_.stderr.readline():
+        pass
     second = mesh.stack.enqueue(definition=MANUAL)
-    out, err = process_.communicate(timeout=30)
+    mesh.gate.touch()
+    out, err = process_.communicate(timeout=60)
     assert process_.returncode == 0, err
     assert "no run is left" in out
     assert mesh.stack.run(first)["status"] == "SUCCEEDED"
@@ -231,7 +239,7 @@ def test_after_the_grace_a_run_is_stopped_and_told_as_aborted(mesh: Mesh) -> Non
     process_ = mesh.start()
     mesh.stack.wait(uuid, until=at_the_script)
     process_.send_signal(signal.SIGTERM)
-    process_.communicate(timeout=30)
+    process_.communicate(timeout=60)
     run = mesh.stack.run(uuid)
     assert run["status"] == "ABORTED"
     assert steps(run)["pre_run_script"]["userMessage"] == "The runner is being stopped."
@@ -306,7 +314,7 @@ def test_its_port_tells_that_it_lives_and_how_it_does(mesh: Mesh) -> None:
 def test_a_single_run_is_claimed_executed_and_that_is_all(mesh: Mesh) -> None:
     first, second = (mesh.stack.enqueue(definition=MANUAL) for _ in range(2))
     process_ = mesh.start(EXECUTION_MODE="single-run")
-    process_.communicate(timeout=30)
+    process_.communicate(timeout=60)
     assert process_.returncode == 0
     assert Counter(mesh.stack.run(uuid)["status"] for uuid in (first, second)) == {"SUCCEEDED": 1, "PENDING": 1}
 
@@ -337,7 +345,7 @@ def test_a_run_in_a_file_needs_no_key_and_speaks_with_its_own_token_only(mesh: M
         RUNNER_API_URL="https://meshstack.invalid",
         RUNNER_API_CLIENT_SECRET="wrong",
     )
-    _, err = process_.communicate(timeout=30)
+    _, err = process_.communicate(timeout=60)
     assert process_.returncode == 0, err
     assert mesh.stack.run(uuid)["outputs"]["region"]["value"] == "decrypted"
     assert [path for _, path, _, _ in mesh.stack.log if path.endswith("/login")] == logins
@@ -346,7 +354,7 @@ def test_a_run_in_a_file_needs_no_key_and_speaks_with_its_own_token_only(mesh: M
 def test_a_single_run_that_fails_ends_well_once_that_was_told(mesh: Mesh) -> None:
     uuid = mesh.stack.enqueue(definition=mesh.terraform({"main.tf": "not HCL"}))
     process_ = mesh.start("--once")
-    process_.communicate(timeout=30)
+    process_.communicate(timeout=60)
     assert process_.returncode == 0
     assert mesh.stack.run(uuid)["status"] == "FAILED"
 
@@ -354,14 +362,14 @@ def test_a_single_run_that_fails_ends_well_once_that_was_told(mesh: Mesh) -> Non
 def test_a_wrong_api_key_is_told_in_words_and_asked_again_later(mesh: Mesh) -> None:
     mesh.complaints = ["POST /api/login: the API key is wrong"]
     process_ = mesh.start("--check", RUNNER_API_CLIENT_SECRET="wrong")
-    _, err = process_.communicate(timeout=30)
+    _, err = process_.communicate(timeout=60)
     assert process_.returncode == 5
     assert "meshStack does not accept the runner's API key" in err
 
 
 def test_the_check_says_what_is_there(mesh: Mesh) -> None:
     process_ = mesh.start("--check")
-    out, _ = process_.communicate(timeout=30)
+    out, _ = process_.communicate(timeout=60)
     assert process_.returncode == 0
     assert f"Signed in to {mesh.stack.url}" in out
     assert "Engines: terraform" in out
@@ -377,7 +385,7 @@ def test_no_secret_is_in_anything_that_an_agent_writes(mesh: Mesh) -> None:
         ],
     )
     process_ = mesh.start("--once", LZR_LOG_LEVEL="debug")
-    out, err = process_.communicate(timeout=30)
+    out, err = process_.communicate(timeout=60)
     run = mesh.stack.run(uuid)
     assert run["status"] == "FAILED"
     everything = out + err + json.dumps(run)
@@ -407,11 +415,12 @@ def test_agents_of_one_store_do_not_take_each_other_for_dead(mesh: Mesh) -> None
 
 
 def test_a_run_whose_token_ends_is_reported_with_the_runners_own(mesh: Mesh) -> None:
-    uuid = mesh.stack.enqueue(definition=slow(mesh, "echo begun; sleep 1; echo later"))
+    uuid = mesh.stack.enqueue(definition=slow(mesh, mesh.until_opened("echo begun", "echo later")))
     with mesh.agent():
         mesh.stack.wait(uuid, until=at_the_script)
         mesh.stack.fault(kind="expire")
         mesh.stack.fault(kind="expire", tokens="runs")
+        mesh.gate.touch()
         run = mesh.stack.wait(uuid)
     assert run["status"] == "FAILED"  # its state cannot be reached any more
     assert "later" in steps(run)["pre_run_script"]["systemMessage"]
