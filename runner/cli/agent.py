@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runner.errors import InputError
 from runner.imports import share_one_heap
+
+if TYPE_CHECKING:
+    from runner.agent.agent import Agent
 
 
 @click.command
@@ -67,8 +71,8 @@ def agent(file: Path | None, check: bool, once: bool) -> int:
                 made.hurry.set()
                 os.write(2, b"Stopping the runs that are at work.\n")
             else:
+                made.stop.set()
                 os.write(2, b"\nStopping: nothing more is claimed, runs at work may end. Once more to stop them too.\n")
-            made.stop.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, told)
@@ -77,11 +81,9 @@ def agent(file: Path | None, check: bool, once: bool) -> int:
         return _serve(made, config.management_port)
 
 
-def _serve(made: object, port: int | None) -> int:
+def _serve(made: Agent, port: int | None) -> int:
     from runner.agent import health
-    from runner.agent.agent import Agent
 
-    assert isinstance(made, Agent)  # noqa: S101 - imported late, for `--help` is to be quick
     with health.served(
         health.DEFAULT_PORT if port is None else port, healthy=lambda: made.health, metrics=made.kit.metrics.text
     ) as bound:
@@ -94,10 +96,7 @@ def _serve(made: object, port: int | None) -> int:
     return 0
 
 
-def _single(made: object, file: Path | None) -> int:
-    from runner.agent.agent import Agent
-
-    assert isinstance(made, Agent)  # noqa: S101
+def _single(made: Agent, file: Path | None) -> int:
     if file is None:
         content = made.kit.tools.api.claim()
         if content is None:

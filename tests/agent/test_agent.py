@@ -216,7 +216,7 @@ def test_a_store_shows_runs_of_meshstack_like_any_other(mesh: Mesh) -> None:
 
 
 def test_asked_to_stop_it_lets_runs_end_and_claims_no_more(mesh: Mesh) -> None:
-    mesh.configure(graceSeconds=60)
+    mesh.configure(graceSeconds=60, pollSeconds=600)  # no claim is on its way when it is told
     first = mesh.stack.enqueue(definition=slow(mesh, mesh.until_opened("echo begun")))
     process_ = mesh.start()
     assert process_.stderr is not None
