@@ -26,7 +26,6 @@ from runner.agent.terraform_block import Tools
 from runner.app import recovery, reviewing
 from runner.app.walk import Ports
 from runner.azure.network import Network
-from runner.domain.configuration import Snapshot
 from runner.domain.events import Event
 from runner.domain.review import Review
 from runner.domain.run import EXECUTING, OPEN, Behavior, Run, Status
@@ -129,15 +128,8 @@ class LandingZones:
 
         durable = self._engine()
         read = documents.read([folder])
-        snapshot = Snapshot(
-            placed=read.placed(tenant),
-            digest=read.digest(tenant),
-            files=tuple(str(Path(file).absolute()) for file in read.files(tenant)),
-            neighbours=read.neighbours(tenant),
-            others=read.others(tenant),
-        )
         run = reviewing.start(
-            snapshot,
+            read.for_run(tenant),
             run_id=new_id(),
             source=str(folder.absolute()),
             by=by,

@@ -5,7 +5,6 @@ Source: the API object `meshBuildingBlockRun` v1 and the public runners (github 
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -249,9 +248,3 @@ def read(content: bytes) -> BlockRun:
             detail=f"meshStack sent a run that this version does not understand: {where}.",
             hint="Look whether meshStack is newer than this runner.",
         ) from None
-
-
-def object_of(content: bytes) -> dict[str, Any]:
-    """The run's JSON as it came, for those it is handed on to."""
-    found = json.loads(content)
-    return found if isinstance(found, dict) else {}

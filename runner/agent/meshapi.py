@@ -43,10 +43,6 @@ class Claim:
     plan: str
     base: str
 
-    def as_json(self) -> bytes:
-        """To be sealed: the token is in it."""
-        return json.dumps(vars(self)).encode()
-
 
 @dataclass(frozen=True)
 class Heard:

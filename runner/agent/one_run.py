@@ -56,9 +56,7 @@ class Execution:
             )
             try:
                 # with the steps, for whoever would have to report it
-                kept = json.dumps(
-                    {**json.loads(claim.as_json()), "steps": steps, "block": _block_of(document)}
-                ).encode()
+                kept = json.dumps({**vars(claim), "steps": steps, "block": _block_of(document)}).encode()
                 self.kit.claims.keep(KeptClaim(claim.run, self.kit.executor, self.kit.tools.now(), kept))
                 if len(content) > LARGEST_RUN:
                     raise _too_large(len(content))

@@ -7,7 +7,7 @@ decides anything, and its review waits until meshStack's next run of the block t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runner.agent.contract import Behavior, BlockRun
@@ -25,7 +25,7 @@ _LONGEST_LINE = 2_000
 _GOOD_FOR = timedelta(hours=24)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Record:
     """One run in the store."""
 
@@ -34,7 +34,7 @@ class Record:
     journal: RunJournal
     now: Callable[[], datetime]
     executor: str
-    kept: list[int] = field(default_factory=lambda: [0])
+    kept: int = 0  # lines of its log
 
     @classmethod
     def begin(
@@ -76,10 +76,10 @@ class Record:
 
     def log(self, lines: Sequence[str]) -> None:
         """Lines of the step that goes on; of a run that says too much no more than its beginning is kept."""
-        room = MOST_LINES - self.kept[0]
+        room = MOST_LINES - self.kept
         if room <= 0:
             return
-        self.kept[0] += len(lines)
+        self.kept += len(lines)
         self.journal.log_all([("info", line[:_LONGEST_LINE]) for line in lines[:room]])
         if len(lines) >= room:
             self.journal.log("warn", f"More than {MOST_LINES} lines of a run are not kept here.")

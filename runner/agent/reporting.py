@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from runner.agent.contract import FINAL, Status
+from runner.agent.contract import Status
 from runner.agent.meshapi import Claim, Heard, MeshApi
 
 TICK = 1.0  # seconds between reports of what goes on
@@ -96,7 +96,6 @@ class Reporter:
         self._wanted_stop = wanted_stop
         self._steps: dict[str, Step] = {}
         self._lock = threading.Lock()
-        self._sending = threading.Lock()
         self._over = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._keep_telling, name=f"report-{claim.run[:8]}", daemon=True)
@@ -217,18 +216,12 @@ class Reporter:
             self._over.wait(min(heard.retry_after, 60.0) if heard.retry_after else TICK)
 
     def _tell(self, body: dict[str, Any]) -> Heard:
-        with self._sending:
-            with self._lock:
-                changed = [step for step in self._steps.values() if step.version != step.told]
-                sent = [(step, step.version, step.as_json()) for step in changed]
-            heard = self._api.report(self._claim, {**body, "steps": [content for _, _, content in sent]})
-            if heard.taken:
-                with self._lock:
-                    for step, at, _ in sent:
-                        step.told = at
-            return heard
-
-    def unfinished(self) -> list[str]:
-        """Ids of the steps that have not ended."""
         with self._lock:
-            return [step.id for step in self._steps.values() if step.status not in FINAL]
+            changed = [step for step in self._steps.values() if step.version != step.told]
+            sent = [(step, step.version, step.as_json()) for step in changed]
+        heard = self._api.report(self._claim, {**body, "steps": [content for _, _, content in sent]})
+        if heard.taken:
+            with self._lock:
+                for step, at, _ in sent:
+                    step.told = at
+        return heard

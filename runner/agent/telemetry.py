@@ -58,7 +58,7 @@ class Tracing:
         self._tracer: Any = _tracer() if environment.get(ENDPOINT) else None
 
     @contextmanager
-    def run(self, run: str, **facts: str) -> Iterator[None]:
+    def run(self, run: str) -> Iterator[None]:
         """The span of a whole run; its trace has the run's id."""
         if self._tracer is None:
             yield
@@ -66,11 +66,10 @@ class Tracing:
         from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
         origin = SpanContext(_number(run), 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-        attributes = {"meshstack.run.id": run, **{f"meshstack.{name}": value for name, value in facts.items()}}
         with self._tracer.start_as_current_span(
             "building block run",
             context=set_span_in_context(NonRecordingSpan(origin)),
-            attributes=attributes,
+            attributes={"meshstack.run.id": run},
             record_exception=False,  # its words may hold anything
         ):
             yield

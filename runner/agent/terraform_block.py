@@ -39,7 +39,7 @@ from runner.domain.plan import Plan
 from runner.errors import EngineFailed, RemoteFailed, RunnerError
 from runner.terraform import snapshot
 from runner.terraform.engine import LOCK_FILE, providers
-from runner.terraform.hcl import quoted
+from runner.terraform.hcl import filesystem_mirror
 from runner.terraform.temporary import temporary_directory
 
 STEPS = (
@@ -188,11 +188,11 @@ class Executing:
     def _extra(self, code: Mapping[str, str]) -> dict[str, str]:
         """Variables that the existing runner adds, where the code knows them: of others the engine would warn in every log. Those of the
         run itself would make a saved plan another one, and are left out there."""
-        extra = {"meshstack_building_block_id": self.run.block.uuid}
+        extra: dict[str, Callable[[], str]] = {"meshstack_building_block_id": lambda: self.run.block.uuid}
         if self.run.spec.behavior is not Behavior.DETECT and not self.claim.plan:
-            extra["meshstack_building_block_run_id"] = self.run.id
-            extra["meshstack_building_block_run_b64"] = base64.b64encode(self._handed_on()).decode()
-        return {name: value for name, value in extra.items() if any(name in text for text in code.values())}
+            extra["meshstack_building_block_run_id"] = lambda: self.run.id
+            extra["meshstack_building_block_run_b64"] = lambda: base64.b64encode(self._handed_on()).decode()
+        return {name: value() for name, value in extra.items() if any(name in text for text in code.values())}
 
     def _handed_on(self) -> bytes:
         """The run's JSON for a script or a pipeline: its inputs in clear, the definition's secrets taken out."""
@@ -223,8 +223,7 @@ class Executing:
         }
         if self.tools.mirror is not None:
             file = self._private() / "cli.tfrc"
-            mirror = f"provider_installation {{\n  filesystem_mirror {{\n    path = {quoted(str(self.tools.mirror))}\n  }}\n}}\n"
-            file.write_text(mirror, encoding="utf-8")
+            file.write_text(filesystem_mirror(self.tools.mirror), encoding="utf-8")
             own["TF_CLI_CONFIG_FILE"] = str(file)
         return {
             **passed_on(self.tools.environment),

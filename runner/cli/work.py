@@ -280,7 +280,6 @@ def _asked_for(
     """
     from runner import documents
     from runner.cli import progress
-    from runner.domain.configuration import Snapshot
 
     read = documents.read(paths, around=around)
     if not (only or read.chosen):
@@ -290,21 +289,14 @@ def _asked_for(
             detail=f"{', '.join(map(str, paths))} has no document of kind Tenant.",
             hint="Add one (lzr init shows how), or give its folder.",
         )
-    placed = {name: read.placed(name) for name in only or read.chosen}  # all of them are there, before the first begins
+    wanted = only or read.chosen
+    for name in wanted:
+        read.placed(name)  # all of them are there, before the first begins
     if since is not None:
         changed = _changed(since, read, paths, around)
-        placed = {name: placed[name] for name in placed if name in changed}
+        wanted = tuple(name for name in wanted if name in changed)
     return _Asked(
-        snapshots=(
-            Snapshot(
-                placed=placed[name],
-                digest=read.digest(name),
-                files=tuple(str(Path(file).absolute()) for file in read.files(name)),
-                neighbours=read.neighbours(name),
-                others=read.others(name),
-            )
-            for name in progress.counted(tuple(placed), "started")
-        ),
+        snapshots=(read.for_run(name) for name in progress.counted(tuple(dict.fromkeys(wanted)), "started")),
         source=os.pathsep.join(str(path.absolute()) for path in (*paths, *around)),
     )
 

@@ -16,7 +16,7 @@ from typing import Any
 from runner.documents import beside, fields, files, rules, syntax
 from runner.documents.findings import Loaded
 from runner.documents.problems import DocumentErrors, Problem, did_you_mean, dotted, shown
-from runner.domain.configuration import Placed
+from runner.domain.configuration import Placed, Snapshot
 from runner.domain.landing_zone import LandingZone
 from runner.domain.platform import AzurePlatform
 from runner.domain.tenant import Tenant
@@ -95,6 +95,16 @@ class Documents:
     def snapshot(self, tenant: str) -> dict[str, Any]:
         """The tenant, its landing zone and its platform as JSON; `Placed.model_validate` reads it back."""
         return self.placed(tenant).model_dump(mode="json", by_alias=True)
+
+    def for_run(self, tenant: str) -> Snapshot:
+        """Everything that a run of the tenant keeps of the documents."""
+        return Snapshot(
+            placed=self.placed(tenant),
+            digest=self.digest(tenant),
+            files=tuple(str(Path(file).absolute()) for file in self.files(tenant)),
+            neighbours=self.neighbours(tenant),
+            others=self.others(tenant),
+        )
 
     def digest(self, tenant: str) -> str:
         """Digest of everything the documents say about the tenant: it changes exactly when one of the three documents does."""

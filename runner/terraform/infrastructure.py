@@ -35,7 +35,7 @@ from runner.ports import Bundles, Journal, Planned, Runs, States
 from runner.terraform import bundle, engine, initialised, process, snapshot, workspace
 from runner.terraform.bundle import Bundle
 from runner.terraform.engine import LOCK_FILE, PLAN_FILE, Engine, Limits, Session
-from runner.terraform.hcl import quoted
+from runner.terraform.hcl import filesystem_mirror
 from runner.terraform.initialised import Initialised
 from runner.terraform.state_service import StateService
 from runner.terraform.temporary import temporary_directory
@@ -430,7 +430,7 @@ def base_environment(root: Path, mirror: Path | None, temporary: Path) -> dict[s
     configuration = _cli_configuration(root)
     content = "disable_checkpoint = true\n"
     if mirror is not None:
-        content += f"provider_installation {{\n  filesystem_mirror {{\n    path = {quoted(str(mirror))}\n  }}\n}}\n"
+        content += filesystem_mirror(mirror)
     configuration.write_text(content, encoding="utf-8")
     return {
         "PATH": os.environ.get("PATH", os.defpath),
