@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.sandbox_meshstack import meshstack
+from runner.cli.sandbox_meshstack import meshstack, refuse_without
 
 if TYPE_CHECKING:
     from runner.sandbox.azure.server import Sandbox
@@ -47,7 +47,8 @@ def sandbox(ctx: click.Context, directory: Path, seed: Path | None, port: int) -
     import signal
     import threading
 
-    _refuse_without_its_packages()
+    # when the first stand-in provider starts it would be in the middle of a plan
+    refuse_without("grpc", "jmespath", "jwt", "msgpack")
     from runner.sandbox.azure.seed import DEFAULT
     from runner.sandbox.azure.server import Sandbox
 
@@ -61,22 +62,6 @@ def sandbox(ctx: click.Context, directory: Path, seed: Path | None, port: int) -
             click.echo(line)
         stop.wait()
     click.echo("The sandbox has stopped; what was in it is gone.")
-
-
-def _refuse_without_its_packages() -> None:
-    """Here and not when the first stand-in provider starts: that would fail in the middle of a plan."""
-    from importlib.util import find_spec
-
-    from runner.errors import InputError
-
-    missing = [name for name in ("grpc", "jmespath", "jwt", "msgpack") if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            "The sandbox is not installed",
-            code="sandbox-not-installed",
-            detail=f"Python packages that only the sandbox needs are missing: {', '.join(missing)}.",
-            hint="pip install 'landing-zone-runner[sandbox]'",
-        )
 
 
 def _refuse_second(directory: Path) -> None:

@@ -35,7 +35,7 @@ def meshstack(directory: Path, port: int) -> None:
     import signal
     import threading
 
-    _refuse_without_its_packages()
+    refuse_without("asyncssh", "jwt")
     from runner.sandbox.meshstack.server import MeshStack
 
     _refuse_second(directory)
@@ -49,12 +49,13 @@ def meshstack(directory: Path, port: int) -> None:
     click.echo("The meshStack has stopped; the runs that were in it are gone.")
 
 
-def _refuse_without_its_packages() -> None:
+def refuse_without(*packages: str) -> None:
+    """InputError where a sandbox is not installed: now, and not in the middle of what needs it."""
     from importlib.util import find_spec
 
     from runner.errors import InputError
 
-    missing = [name for name in ("asyncssh", "jwt") if find_spec(name) is None]
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise InputError(
             "The sandbox is not installed",

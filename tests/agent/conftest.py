@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.mesh import Mesh, opened_mesh
+from tests.agent.pipelines_server import Agent, serving
 
 
 @pytest.fixture
@@ -16,3 +17,10 @@ def mesh(tmp_path: Path) -> Iterator[Mesh]:
     with opened_mesh(tmp_path) as opened:
         yield opened
         assert opened.stack.complaints == opened.complaints
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    """What executes runs of pipelines, against services on loopback."""
+    with serving() as services:
+        yield Agent(services)

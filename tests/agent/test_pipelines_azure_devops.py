@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,19 +20,12 @@ from tests.agent.pipelines_server import (
     Reply,
     document_of,
     one_input,
-    serving,
 )
 
 BASIC = base64.b64encode(f":{PAT}".encode()).decode()
 RUNS = "/_apis/pipelines/12/runs$"
 RUN = "/_apis/pipelines/12/runs/55$"
 TRIGGER = "azure-devops-trigger"
-
-
-@pytest.fixture
-def agent() -> Iterator[Agent]:
-    with serving() as services:
-        yield Agent(services)
 
 
 def azure(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -31,19 +30,12 @@ from tests.agent.pipelines_server import (
     app_pem,
     document_of,
     one_input,
-    serving,
 )
 
 DISPATCH = "/dispatches$"
 LIST = "/workflows/[^/]+/runs$"
 TRIGGER = "gh-trigger"
 API_TOKEN = "api-token-canary-d00d"
-
-
-@pytest.fixture
-def agent() -> Iterator[Agent]:
-    with serving() as services:
-        yield Agent(services)
 
 
 def github(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,12 +25,6 @@ from tests.agent.pipelines_server import (
 )
 
 TRIGGER = "/trigger/pipeline$"
-
-
-@pytest.fixture
-def agent() -> Iterator[Agent]:
-    with serving() as services:
-        yield Agent(services)
 
 
 def gitlab(agent: Agent, *, inputs: tuple[dict[str, Any], ...] = INPUTS, behavior: str = "APPLY", **more: Any) -> Any:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from runner.agent.contract import Status
 from runner.agent.pipelines import STEPS, Outcome
 from runner.errors import InputError
-from tests.agent.pipelines_server import Agent, document_of, one_input, serving
-
-
-@pytest.fixture
-def agent() -> Iterator[Agent]:
-    with serving() as services:
-        yield Agent(services)
+from tests.agent.pipelines_server import Agent, document_of, one_input
 
 
 def test_a_manual_run_succeeds_at_once_and_asks_nobody(agent: Agent) -> None:

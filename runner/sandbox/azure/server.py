@@ -10,18 +10,16 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from runner.errors import InputError
 from runner.sandbox import certificates
 from runner.sandbox.azure import admin
 from runner.sandbox.azure.faults import Faults
@@ -33,10 +31,9 @@ from runner.sandbox.azure.wire import Answer, Call, Json
 from runner.sandbox.azure.wire import call as make_call
 from runner.sandbox.azure.world import World
 from runner.sandbox.handle import SandboxHandle, remove_handle, write_handle
+from runner.sandbox.serving import Connections, close, cut, cut_all, listen, serve
 
 LARGEST_BODY = 4 * 1024 * 1024  # what Resource Manager takes
-
-Connections = dict[tuple[str, int], asyncio.Transport]
 
 
 class Sandbox:
@@ -152,94 +149,26 @@ class Sandbox:
 
     async def _serve(self, ready: threading.Event) -> None:
         connections: Connections = {}
+        tls = (self._files.server_file, self._files.server_key_file)
         listening = [
-            *await _listening(self._front.take, connections, self._sockets[0], self._files),
-            *await _listening(self._front.identity, connections, self._sockets[2], None),
+            *await serve(_application(self._front.take, connections), connections, self._sockets[0], tls),
+            *await serve(_application(self._front.identity, connections), connections, self._sockets[2], None),
         ]
         carrying = await Proxy(to=("127.0.0.1", self._port(0))).listen(self._sockets[1])
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         ready.set()
         await self._stop.wait()
-        for server in listening:
-            server.close()
+        close(listening)
         await carrying.close()
-        await asyncio.sleep(
-            0
-        )  # what was accepted in this very moment becomes a connection, or its socket would be left open
-        await asyncio.sleep(0)
-        while connections:
-            for transport in list(connections.values()):
-                transport.abort()  # a polite close waits for the other side, which may be idle for good
-            await asyncio.sleep(0)
+        await cut_all(connections)
 
 
 def _listen(ports: Sequence[int]) -> list[socket.socket]:
     """Take all the ports, or none."""
-    taken: list[socket.socket] = []
-    for port in ports:
-        # with the protocol named, asyncio switches Nagle's algorithm off; else each answer waits 40 ms for a delayed ACK
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        taken.append(listener)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError as error:
-            for one in taken:
-                one.close()
-            raise InputError(
-                "The port is taken",
-                code="sandbox-port-taken",
-                detail=f"127.0.0.1:{port}: {error.strerror}.",
-                hint="Choose another with --port, or 0 for any.",
-            ) from error
+    with ExitStack() as taking:
+        taken = [taking.enter_context(listen(port)) for port in ports]
+        taking.pop_all()
     return taken
-
-
-async def _listening(
-    take: Callable[[Call], Reply],
-    connections: Connections,
-    listener: socket.socket,
-    files: certificates.Certificates | None,
-) -> list[asyncio.Server]:
-    """Serve calls on a socket, with TLS when there are certificates for it.
-
-    `uvicorn.Server.serve` would do the same and then take 0.2 s to notice that it should stop, at the end of every test.
-    """
-    config = uvicorn.Config(
-        _application(take, connections),
-        http=_cuttable(connections),
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=75,
-        ssl_certfile=files.server_file if files else None,
-        ssl_keyfile=files.server_key_file if files else None,
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listener])
-    return server.servers
-
-
-def _cuttable(connections: Connections) -> type[asyncio.Protocol]:
-    class Cuttable(H11Protocol):
-        """Keeps its connection where the application finds it: uvicorn has no other way to cut one."""
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.peer: tuple[str, int] = transport.get_extra_info("peername")[:2]
-            connections[self.peer] = transport
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            connections.pop(self.peer, None)
-
-    return Cuttable
 
 
 def _application(take: Callable[[Call], Reply], connections: Connections) -> ASGIApp:
@@ -258,15 +187,8 @@ def _application(take: Callable[[Call], Reply], connections: Connections) -> ASG
         if reply.delay:
             await asyncio.sleep(reply.delay)
         if reply.cut:
-            await _cut(connections, scope)
+            await cut(connections, scope)
         else:
             await Response(reply.content, status_code=reply.status, headers=dict(reply.headers))(scope, receive, send)
 
     return application
-
-
-async def _cut(connections: Connections, scope: Scope) -> None:
-    transport = connections.get(tuple(scope["client"]))
-    if transport is not None:  # else the client has gone by itself
-        transport.abort()
-        await asyncio.sleep(0.01)  # let the loss arrive, or uvicorn would answer the call with a 500

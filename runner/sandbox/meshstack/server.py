@@ -19,9 +19,10 @@ from runner.sandbox.meshstack.git import Git
 from runner.sandbox.meshstack.git_ssh import Keys, over_ssh
 from runner.sandbox.meshstack.inside import Inside
 from runner.sandbox.meshstack.places import CONFIG, remove_handle, runner_key, write_config, write_handle
-from runner.sandbox.meshstack.serving import Http, in_thread, listen
+from runner.sandbox.meshstack.serving import Http, in_thread
 from runner.sandbox.meshstack.wire import Json
 from runner.sandbox.meshstack.world import World
+from runner.sandbox.serving import listen
 
 _LARGEST_GIT_BODY = 64 * 1024 * 1024
 
