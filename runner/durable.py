@@ -33,6 +33,7 @@ from runner.app import recovery
 from runner.app.applying import apply_run
 from runner.app.journal import failure_of
 from runner.app.planning import plan_run
+from runner.app.reviewing import SCHEDULED
 from runner.app.walk import Interrupted, Ports, Prepared, begin, end_badly
 from runner.domain.run import Failure, Run, Status
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed, RunnerError
@@ -99,6 +100,8 @@ class Durable:
         self._at_work: set[str] = set()
         self._plans: deque[tuple[str, Run, str]] = deque()  # in this process and not yet in the queue
         self._applies: deque[tuple[str, Run, str]] = deque()
+        self._scheduled: deque[tuple[str, Run, str]] = deque()
+        self._scheduled_at_work: set[str] = set()
         self._rest = threading.Condition()
         self._closing = threading.Event()
         self._stack = ExitStack()
@@ -178,7 +181,21 @@ class Durable:
     @property
     def working(self) -> bool:
         """Whether anything is at work here, or about to be. Safe in a signal handler as well."""
-        return bool(self._at_work or self._plans or self._applies)
+        return bool(self._at_work or self._plans or self._applies or self._scheduled)
+
+    @property
+    def room(self) -> bool:
+        """Whether another run would soon begin here."""
+        return len(self._at_work) + len(self._plans) + len(self._applies) < _AT_ONCE * self._workers
+
+    @property
+    def room_for_scheduled(self) -> bool:
+        """Whether a run that nobody asked for would soon begin here."""
+        return len(self._scheduled_at_work) + len(self._scheduled) < self._most_scheduled
+
+    @property
+    def _most_scheduled(self) -> int:
+        return max(1, _AT_ONCE * self._workers // 2)
 
     def rest(self) -> None:
         """Wait until nothing that was begun in this process is at work any more."""
@@ -236,9 +253,11 @@ class Durable:
                 raise
 
     def _enqueue(self, kind: str, run: Run, *, suffix: str = "") -> None:
-        """Have it begin in its turn: what is to be applied goes first, so that one tenant is finished before the next begins."""
+        """Have it begin in its turn: what is to be applied goes first, so that one tenant is finished before the next begins; what nobody
+        asked for goes last, and never takes more than half of the places."""
+        turn = self._applies if kind == "apply" else self._scheduled if run.options.get(SCHEDULED) else self._plans
         with self._rest:
-            (self._applies if kind == "apply" else self._plans).append((kind, run, suffix))
+            turn.append((kind, run, suffix))
         self._feed()
 
     def _feed(self) -> None:
@@ -246,11 +265,15 @@ class Durable:
         while True:
             with self._rest:
                 waiting = self._applies or self._plans
+                if not waiting and len(self._scheduled_at_work) < self._most_scheduled:
+                    waiting = self._scheduled
                 if not waiting or len(self._at_work) >= _AT_ONCE * self._workers:
                     return
                 kind, run, suffix = waiting.popleft()
                 name = f"{kind}-{run.id}"
                 self._at_work.add(name)
+                if run.options.get(SCHEDULED):
+                    self._scheduled_at_work.add(name)
             workflow = _plan_workflow if kind == "plan" else _apply_workflow
             options = SetEnqueueOptions(queue_partition_key=run.tenant)
             try:
@@ -263,6 +286,7 @@ class Durable:
     def _ended(self, name: str) -> None:
         with self._rest:
             self._at_work.discard(name)
+            self._scheduled_at_work.discard(name)
             self._rest.notify_all()
 
     def _claim_queue(self) -> str:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from runner.domain.access import Found, Invitation, Member
+from runner.domain.actor import Grant
 from runner.domain.azure_actions import Granted
 from runner.domain.blueprint import Published
 from runner.domain.building_block import BuildingBlock
@@ -453,9 +454,19 @@ class Runs(Protocol):
         """The run with this id, or the one that begins or ends like this; InputError when there is none or several."""
 
     def find(
-        self, *, tenant: str | None = None, statuses: Sequence[Status] | None = None, limit: int = 50
+        self,
+        *,
+        tenant: str | None = None,
+        statuses: Sequence[Status] | None = None,
+        reach: Sequence[Grant] | None = None,
+        zone: str | None = None,
+        before: Run | None = None,
+        limit: int = 50,
     ) -> tuple[Run, ...]:
-        """Runs, newest first."""
+        """Runs, newest first; those that any grant of `reach` reaches, and older than `before`."""
+
+    def waiting(self, reach: Sequence[Grant], *, offset: int = 0, limit: int = 100) -> tuple[Run, ...]:
+        """Runs that wait for a decision: those with most risks first, and among equals the oldest."""
 
     def move(
         self, run_id: str, to: Status, *, now: datetime, failure: Failure | None = None, executor: str | None = None
@@ -473,6 +484,8 @@ class Runs(Protocol):
         engine: EngineProcess | None = None,
         digest: str | None = None,
         warnings: int | None = None,
+        risks: int | None = None,
+        counts: Mapping[str, int] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Run:
         """Record facts about the run beside its status; what is None stays as it is (`options` are merged)."""
@@ -517,11 +530,89 @@ class Runs(Protocol):
     def keep_adopted(self, tenant: str, groups: Mapping[str, str]) -> None:
         """Note that somebody approved to use these, by the name."""
 
+    def applied_documents(self, tenant: str) -> str | None:
+        """Digest of the documents that the tenant was last brought to, or found to be as they say; None when it never was."""
+
     def granted(self, tenant: str) -> dict[str, list[str]]:
         """Whom the runner itself put into groups that it did not make: object ids of people by that of the group."""
 
     def keep_granted(self, tenant: str, group_id: str, object_id: str, *, granted: bool) -> None:
         """Note that the runner puts somebody into such a group (before it does), or has taken somebody out."""
+
+
+@dataclass(frozen=True)
+class Documented:
+    """What lists tell of a tenant's documents; `digest` is of everything they say about it."""
+
+    tenant: str
+    landing_zone: str
+    platform: str
+    workspace: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class FleetRow:
+    """A tenant as lists show it. `run` is its newest run, None where it was never run; `documented` says whether the documents still have
+    it; `settled` is when Azure was last found or made as documented, `drifted` since when it is known to differ although they did not
+    change; `behind` says that the documents changed since."""
+
+    tenant: str
+    landing_zone: str
+    platform: str
+    workspace: str
+    documented: bool
+    behind: bool
+    settled: datetime | None
+    drifted: datetime | None
+    run: Run | None
+
+
+@dataclass(frozen=True)
+class FleetFilter:
+    """Which tenants; what is None or empty does not narrow. `reach` are the grants by which somebody may look: any of them is enough.
+    `text` is part of the tenant's or workspace's name. `statuses` are those of the newest run; None among them means never run."""
+
+    reach: tuple[Grant, ...]
+    zone: str | None = None
+    text: str = ""
+    statuses: tuple[Status | None, ...] = ()
+    drifted: bool | None = None
+    documented: bool | None = None
+
+
+FleetOrder = Literal["tenant", "landing_zone", "status", "drifted", "settled", "updated"]
+
+
+class Fleet(Protocol):
+    """All tenants at once: those that are documented and those that were run."""
+
+    def know(self, documented: Collection[Documented]) -> int:
+        """Make these the documented tenants; how many changed."""
+
+    def page(
+        self,
+        chosen: FleetFilter,
+        *,
+        order: FleetOrder = "tenant",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int = 100,
+    ) -> tuple[FleetRow, ...]:
+        """Some rows in this order, tenants without a value last; within equal ones by name."""
+
+    def of(self, tenant: str) -> FleetRow | None:
+        """One tenant; None when neither documents nor runs know it."""
+
+    def counts(self, chosen: FleetFilter) -> dict[str, int]:
+        """How many are `all`, `drifted`, `undocumented`, `behind`, `never-run`, and how many have a newest run of each status."""
+
+    def zones(self, reach: Sequence[Grant]) -> dict[str, int]:
+        """Names of the landing zones with how many tenants they have."""
+
+    def due(self, zone: str, *, before: datetime, limit: int) -> dict[str, datetime | None]:
+        """Documented tenants of the zone without an open run whose newest run was created before this moment, with that moment, the oldest
+        first; those that were never run before all others."""
 
 
 class Deletions(Protocol):

@@ -58,6 +58,7 @@ class Record:
                 created=moment,
                 updated=moment,
                 source=SOURCE,
+                workspace=spec.workspace_identifier,
                 options={
                     "meshstack": {
                         "run": given.id,

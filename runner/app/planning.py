@@ -116,7 +116,15 @@ def _review(
         for warning in made.warnings:
             journal.warn(warning.code, warning.text)
         ports.runs.keep_review(run.id, digest=made.digest, review=made.model_dump(mode="json"))
-        ports.runs.note(run.id, digest=made.digest, warnings=len(made.warnings))
+        same = ports.runs.applied_documents(run.tenant) == snapshot.digest
+        ports.runs.note(
+            run.id,
+            digest=made.digest,
+            warnings=len(made.warnings),
+            risks=sum(risk.destructive for risk in made.risks),
+            counts=made.summary,
+            options={"drifted": True} if same and not made.nothing_changes else None,
+        )
     return made
 
 

@@ -62,6 +62,8 @@ def continuation(run: Run, *, run_id: str, ports: Ports) -> Run:
                 "failure": None,
                 "engine": None,
                 "warnings": 0,
+                "risks": 0,
+                "counts": {},
             }
         ),
         ports.runs.snapshot(run.id),

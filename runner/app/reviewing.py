@@ -11,12 +11,15 @@ from typing import Any
 
 from runner.app import deleting
 from runner.app.walk import Ports, refuse_of_meshstack, review_of, snapshot_of
+from runner.domain.actor import Actor
 from runner.domain.configuration import Snapshot
 from runner.domain.review import Review
 from runner.domain.run import OPEN, Behavior, Failure, Run, Status
 from runner.errors import InputError, Refused
 from runner.ports import Approval
 
+APPLY = "apply"  # option of a run that a server applies as soon as it is approved
+SCHEDULED = "scheduled"  # option of a run that nobody asked for but its zone's schedule
 SHORTEST_DIGEST = 8  # characters of a digest that a person may type
 
 
@@ -30,9 +33,10 @@ def start(
     behavior: Behavior = Behavior.APPLY,
     reason: str = "",
     options: Mapping[str, Any] | None = None,
+    anywhere: bool = False,
 ) -> Run:
-    """Create a pending run for the tenant. One that waits is superseded by it. Refused where the tenant is being deleted and this is not
-    how, or the other way round."""
+    """Create a pending run for the tenant, this process's or (`anywhere`) that of the first server that takes it. One that waits is
+    superseded by it. Refused where the tenant is being deleted and this is not how, or the other way round."""
     deleting.expect_may_begin(snapshot.placed.tenant.name, behavior, ports)
     now = ports.now()
     return ports.runs.create(
@@ -47,8 +51,10 @@ def start(
             created=now,
             updated=now,
             source=source,
+            workspace=snapshot.placed.tenant.spec.workspace_identifier,
+            documents=snapshot.digest,
             options=dict(options or {}),
-            executor=ports.executor,
+            executor="" if anywhere else ports.executor,
         ),
         snapshot.model_dump(mode="json", by_alias=True, exclude_none=True),
     )
@@ -63,8 +69,11 @@ def approve(
     digest: str | None = None,
     confirmed: tuple[str, ...] = (),
     comment: str = "",
+    approver: Actor | None = None,
+    apply: bool | None = None,
 ) -> Run:
-    """Approve what the run's review shows. Refused when that is not what the approver saw, not theirs to approve, or too old."""
+    """Approve what the run's review shows. Refused when that is not what the approver saw, not theirs to approve, or too old. `approver`
+    is who signed in, None where nobody did; `apply` says whether a server is to apply it, None leaves that as the run was started."""
     _expect_waiting(run)
     if _waits_too_long(run, ports.now(), expires_after):
         _expire(run, ports)
@@ -91,12 +100,7 @@ def approve(
         )
     rules = snapshot_of(run, ports).placed.zone.spec.approval
     if rules.four_eyes:
-        raise Refused(
-            "Four eyes need sign-in",
-            code="four-eyes-without-sign-in",
-            detail=f"The landing zone {run.landing_zone} wants a second person, and this store cannot tell people apart.",
-            hint="Set spec.approval.fourEyes to false, or use a server with sign-in.",
-        )
+        _expect_second_person(run, approver)
     for contents in made.contents:
         if contents.resource_group not in confirmed:
             raise Refused(
@@ -107,9 +111,50 @@ def approve(
                 hint=f"lzr approve {run.id} --confirm-delete {contents.resource_group}",
             )
     now = ports.now()
-    return ports.runs.approve(
-        Approval(run=run.id, digest=made.digest, by=by, at=now, expires=now + rules.valid_for, comment=comment), now=now
-    )
+    if apply is False and run.options.get(APPLY):  # before: as soon as it is approved a server takes it
+        ports.runs.note(run.id, options={APPLY: False})
+    approval = Approval(run=run.id, digest=made.digest, by=by, at=now, expires=now + rules.valid_for, comment=comment)
+    approved = ports.runs.approve(approval, now=now)
+    return ports.runs.note(run.id, options={APPLY: True}) if apply else approved
+
+
+def _expect_second_person(run: Run, approver: Actor | None) -> None:
+    """Refused where it is not certain that two people look: names of accounts on some machine are nobody's identity."""
+    asked_by = str(run.options.get("asked_by") or "")
+    if approver is None or not approver.person:
+        raise Refused(
+            "Four eyes need sign-in",
+            code="four-eyes-without-sign-in",
+            detail=f"The landing zone {run.landing_zone} wants a second person, and only a server with sign-in tells people apart.",
+            hint="Approve on the page of a server with sign-in, or set spec.approval.fourEyes to false.",
+        )
+    if not asked_by:
+        raise Refused(
+            "It is not known who asked",
+            code="four-eyes-asker-unknown",
+            detail=f"{run.requested_by} asked for run {run.id} without signing in, and might be the same person.",
+            hint="Ask for the run again on the server.",
+        )
+    if asked_by == approver.id:
+        raise Refused(
+            "A second person has to approve",
+            code="four-eyes-same-person",
+            detail=f"The landing zone {run.landing_zone} wants four eyes, and {run.requested_by} asked for run {run.id}.",
+            hint="Ask somebody else who may approve.",
+        )
+
+
+def have_applied(run: Run, *, ports: Ports) -> Run:
+    """Have a server apply the approved run; Refused when it is not approved."""
+    refuse_of_meshstack(run)
+    if run.status is not Status.APPROVED:
+        raise Refused(
+            "The run is not approved",
+            code="run-not-approved",
+            detail=f"Run {run.id} is {run.status}.",
+            hint=f"lzr review {run.id}",
+        )
+    return ports.runs.note(run.id, options={APPLY: True})
 
 
 def reject(run: Run, *, by: str, ports: Ports, comment: str = "") -> Run:

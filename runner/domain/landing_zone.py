@@ -42,6 +42,9 @@ DURATION = r"^[0-9]{1,5}[mhd]$"
 ApplicationId = Annotated[str, StringConstraints(pattern=APPLICATION, max_length=500)]
 
 SHORTEST_APPROVAL, LONGEST_APPROVAL = timedelta(minutes=1), timedelta(days=90)
+SHORTEST_PERIOD = timedelta(hours=1)
+NEVER = timedelta(0)
+"""The period of what is not done by itself."""
 
 
 def _duration(value: object) -> object:
@@ -73,6 +76,25 @@ Duration = Annotated[
     PlainSerializer(_written, return_type=str, when_used="json"),
     AfterValidator(_bounded),
     WithJsonSchema({"type": "string", "pattern": DURATION}, mode="validation"),
+]
+
+
+def _period(value: object) -> object:
+    return NEVER if value == "never" else _duration(value)
+
+
+def _bounded_period(duration: timedelta) -> timedelta:
+    if duration != NEVER and not SHORTEST_PERIOD <= duration <= LONGEST_APPROVAL:
+        raise wrong("A period is at least 1h and at most 90d, or never.", hint="1d")
+    return duration
+
+
+Period = Annotated[
+    timedelta,
+    BeforeValidator(_period),
+    PlainSerializer(lambda period: "never" if period == NEVER else _written(period), return_type=str, when_used="json"),
+    AfterValidator(_bounded_period),
+    WithJsonSchema({"type": "string", "pattern": f"{DURATION}|^never$"}, mode="validation"),
 ]
 
 
@@ -168,6 +190,9 @@ class LandingZoneSpec(Value):
     """Further Terraform modules that tenants of the zone get."""
     azure_function: AzureFunction | None = None
     """A function that is called after each successful run."""
+    reconcile_every: Period = timedelta(days=1)
+    """How often a server looks whether tenants are still as documented (as 6h or 7d), or never. What it finds waits for whom
+    `approval` says."""
     automate_deletion_replication: bool = False
     """Platform type azure: cancel the subscription as the last step of a tenant that leaves; without it the subscription is left."""
     approval: ApprovalRules = ApprovalRules()

@@ -126,6 +126,16 @@ class Review(Frozen):
         return self.nothing_changes and (self.function is None or self.function.as_approved)
 
     @property
+    def summary(self) -> dict[str, int]:
+        """What lists tell of a review."""
+        people = {
+            "members": len(self.access.additions),
+            "removals": len(self.access.removals),
+            "guests": len(self.access.invitations),
+        }
+        return {**self.counts, **people, "steps": len(self.steps)}
+
+    @property
     def destructive(self) -> bool:
         return any(risk.destructive for risk in self.risks)
 

@@ -85,7 +85,8 @@ class EngineProcess(Frozen):
 
 
 class Run(Frozen):
-    """One attempt. `source` is where the documents came from; what they said is the run's `Snapshot`, kept beside it."""
+    """One attempt. `source` is where the documents came from; what they said is the run's `Snapshot`, kept beside it, and `documents`
+    its digest. `counts` and `risks` (how many destructive ones) are the review's, for lists that do not read it."""
 
     id: str
     tenant: str
@@ -97,12 +98,16 @@ class Run(Frozen):
     created: datetime
     updated: datetime
     source: str = ""
+    workspace: str = ""
+    documents: str = ""
     options: dict[str, Any] = {}
     executor: str = ""
     digest: str = ""
     failure: Failure | None = None
     engine: EngineProcess | None = None
     warnings: int = 0
+    risks: int = 0
+    counts: dict[str, int] = {}
 
     def to(self, status: Status, *, now: datetime, failure: Failure | None = None) -> Run:
         """The run in its next status; Refused when the step is not allowed from here."""

@@ -24,6 +24,7 @@ from runner.store.claims import SqlClaims
 from runner.store.database import Database, postgres_engine, sqlite_engine, sqlite_engine_for_workflows
 from runner.store.deletions import SqlDeletions
 from runner.store.filelocks import locked
+from runner.store.fleet import SqlFleet
 from runner.store.holdings import SqlHoldings
 from runner.store.invitations import SqlInvitations
 from runner.store.liveness import FileLiveness, PostgresLiveness
@@ -48,6 +49,7 @@ class Store:
     bundles: SqlBundles
     holdings: SqlHoldings
     claims: SqlClaims
+    fleet: SqlFleet
     liveness: FileLiveness | PostgresLiveness
     keyring: Keyring
     database: Database
@@ -92,6 +94,7 @@ def open_store(where: str | Path, keyring: Keyring, *, keep_versions: int = 50) 
             bundles=SqlBundles(database),
             holdings=SqlHoldings(database),
             claims=SqlClaims(database),
+            fleet=SqlFleet(database),
             liveness=liveness,
             keyring=keyring,
             database=database,

@@ -19,16 +19,18 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
+from runner.domain.actor import Grant
 from runner.domain.events import Event, Kind
 from runner.domain.run import ENDED, EXECUTING, OPEN, EngineProcess, Failure, Run, Status
 from runner.domain.subscription import Stage
 from runner.errors import InputError, Refused
 from runner.ports import Approval, Liveness
 from runner.store.database import Database
+from runner.store.fleet import reached
 from runner.store.tables import REPLACEABLE, approvals, bundles, events, holdings, reviews, runs, tenants
 
 _FIELDS = tuple(Run.model_fields)
@@ -80,6 +82,9 @@ class SqlRuns:
                 _advance(tx, row, Status.SUPERSEDED, now=run.created, by=run.id)
             tx.execute(insert(runs).values(**run.model_dump(), snapshot=dict(snapshot), cancel_requested=False))
             _journal(tx, run.id, Kind.STATUS, {"status": run.status.value}, now=run.created)
+            if "meshstack" not in run.options:
+                place = {"landing_zone": run.landing_zone, "workspace": run.workspace, "newest_run": run.id}
+                tx.execute(update(tenants).where(tenants.c.tenant == run.tenant).values(**place))
         return run
 
     def forget(self, *, source: str, keep: int) -> int:
@@ -124,15 +129,36 @@ class SqlRuns:
         return _run(found[0])
 
     def find(
-        self, *, tenant: str | None = None, statuses: Sequence[Status] | None = None, limit: int = 50
+        self,
+        *,
+        tenant: str | None = None,
+        statuses: Sequence[Status] | None = None,
+        reach: Sequence[Grant] | None = None,
+        zone: str | None = None,
+        before: Run | None = None,
+        limit: int = 50,
     ) -> tuple[Run, ...]:
         query: Select[Any] = _ROW.order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
         if tenant is not None:
             query = query.where(runs.c.tenant == tenant)
         if statuses is not None:
             query = query.where(runs.c.status.in_(statuses))
+        if reach is not None:
+            query = query.where(reached(reach, zone=runs.c.landing_zone, workspace=runs.c.workspace))
+        if zone is not None:
+            query = query.where(runs.c.landing_zone == zone)
+        if before is not None:
+            query = query.where(tuple_(runs.c.created, runs.c.id) < (before.created, before.id))
         with self._database.reading() as tx:
             return tuple(_run(row) for row in tx.execute(query))
+
+    def waiting(self, reach: Sequence[Grant], *, offset: int = 0, limit: int = 100) -> tuple[Run, ...]:
+        order = (runs.c.risks.desc(), runs.c.created, runs.c.id)
+        query = _ROW.where(
+            runs.c.status == Status.WAITING, reached(reach, zone=runs.c.landing_zone, workspace=runs.c.workspace)
+        )
+        with self._database.reading() as tx:
+            return tuple(_run(row) for row in tx.execute(query.order_by(*order).offset(offset).limit(limit)))
 
     def move(
         self, run_id: str, to: Status, *, now: datetime, failure: Failure | None = None, executor: str | None = None
@@ -163,11 +189,14 @@ class SqlRuns:
         engine: EngineProcess | None = None,
         digest: str | None = None,
         warnings: int | None = None,
+        risks: int | None = None,
+        counts: Mapping[str, int] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Run:
         with self._database.writing() as tx:
             run = _run(_locked(tx, run_id))
-            facts: dict[str, Any] = {"engine": engine, "digest": digest, "warnings": warnings}
+            facts: dict[str, Any] = {"engine": engine, "digest": digest, "warnings": warnings, "risks": risks}
+            facts["counts"] = dict(counts) if counts is not None else None
             facts["options"] = {**run.options, **options} if options is not None else None
             noted = run.model_copy(update={name: fact for name, fact in facts.items() if fact is not None})
             _keep(tx, noted)
@@ -262,6 +291,12 @@ class SqlRuns:
             known: dict[str, str] = self._database.hold_tenant(tx, tenant).adopted or {}
             tx.execute(update(tenants).where(tenants.c.tenant == tenant).values(adopted={**known, **groups}))
 
+    def applied_documents(self, tenant: str) -> str | None:
+        query = select(tenants.c.applied_documents).where(tenants.c.tenant == tenant)
+        with self._database.reading() as tx:
+            found: str | None = tx.execute(query).scalar_one_or_none()
+        return found
+
     def granted(self, tenant: str) -> dict[str, list[str]]:
         query = select(tenants.c.granted).where(tenants.c.tenant == tenant)
         with self._database.reading() as tx:
@@ -330,6 +365,7 @@ def _advance(
         _journal(tx, run.id, Kind.STATUS, {"status": status.value} | ({"by": by} if by else {}), now=now)
     if any(a is Status.APPROVED and b is not Status.APPLYING for a, b in pairwise((run.status, *path))):
         _void(tx, run.id)
+    _note_of_tenant(tx, moved, now)
     if moved.status in ENDED:
         tx.execute(delete(bundles).where(bundles.c.run == run.id))
         tx.execute(delete(holdings).where(holdings.c.run == run.id, holdings.c.stage == Stage.RESERVED))
@@ -344,6 +380,15 @@ def _at_once(tx: Connection, row: Row[Any], to: Status) -> tuple[Status, ...]:
         return (Status.CANCELED,)
     newer = select(runs.c.id).where(runs.c.tenant == row.tenant, runs.c.status.in_(REPLACEABLE), runs.c.id != row.id)
     return (Status.SUPERSEDED,) if tx.execute(newer).first() else ()
+
+
+def _note_of_tenant(tx: Connection, run: Run, now: datetime) -> None:
+    """What lists of tenants tell without looking into any run."""
+    known = update(tenants).where(tenants.c.tenant == run.tenant)
+    if run.status in (Status.APPLIED, Status.UNCHANGED):
+        tx.execute(known.values(settled=now, drifted=None, applied_documents=run.documents))
+    elif run.status is Status.WAITING and run.options.get("drifted"):
+        tx.execute(known.where(tenants.c.drifted.is_(None)).values(drifted=now))
 
 
 def _keep(tx: Connection, run: Run) -> None:

@@ -123,6 +123,15 @@ tenants = Table(  # the row that writers of one tenant lock; its counters never 
     Column("invocation", Json),  # the function call that was last approved
     Column("adopted", Json),  # groups that existed already: object ids by name
     Column("granted", Json),  # whom the runner put into groups that it did not make
+    Column("landing_zone", Words),  # as documented last, or as of its newest run
+    Column("platform", Words),
+    Column("workspace", Words),
+    Column("documents", Words),  # digest of what is documented; none where the tenant is documented no longer
+    Column("newest_run", Words),  # none where it was never run, or belongs to a building block
+    Column("applied_documents", Words),  # digest of what Azure was last brought to
+    Column("settled", Moment),  # when Azure was last found or made as documented
+    Column("drifted", Moment),  # since when it is known to differ although the documents did not change
+    Index("tenants_of_zone", "landing_zone", "tenant"),
 )
 
 runs = Table(
@@ -138,6 +147,8 @@ runs = Table(
     Column("created", Moment, nullable=False),
     Column("updated", Moment, nullable=False),
     Column("source", Words, nullable=False),
+    Column("workspace", Words, nullable=False),
+    Column("documents", Words, nullable=False),
     Column("snapshot", Json, nullable=False),
     Column("options", Json, nullable=False),
     Column("executor", Words, nullable=False),
@@ -145,6 +156,8 @@ runs = Table(
     Column("failure", Json),
     Column("engine", Json),
     Column("warnings", Integer, nullable=False),
+    Column("risks", Integer, nullable=False),
+    Column("counts", Json, nullable=False),
     Column("cancel_requested", Boolean, nullable=False, default=False),
 )
 

@@ -1,0 +1,31 @@
+"""What every request and every piece of background work is done with. Made once, holds nothing about anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from runner.app.walk import Ports
+from runner.ports import Fleet, States
+from runner.web.shelf import Shelf
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server's means. `public_url` is how people reach it, without a slash at its end; `works` says whether this process executes
+    runs."""
+
+    ports: Ports
+    fleet: Fleet
+    states: States
+    shelf: Shelf
+    review_expires: timedelta
+    public_url: str
+    works: bool
+    new_id: Callable[[], str]
+
+    @property
+    def now(self) -> datetime:
+        """This moment."""
+        return self.ports.now()

@@ -1,0 +1,120 @@
+"""What a server does beside answering: executes runs that wait for anybody, goes on with those of dead servers, and looks at tenants by
+schedule. All of it is read off the store, so several servers share it and each may die."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from runner.app import recovery, reviewing
+from runner.app.reviewing import APPLY, SCHEDULED
+from runner.domain.actor import Grant, Role
+from runner.domain.landing_zone import NEVER
+from runner.domain.run import EXECUTING, Run, Status
+from runner.domain.schedule import at_once, due_at
+from runner.durable import Durable
+from runner.errors import Refused, RunnerError
+from runner.ports import Liveness
+from runner.web.server import Server
+
+log = logging.getLogger("lzr")
+
+_SCHEDULER = "scheduler"  # held by the server that looks for tenants that are due
+_MANY = 1000
+_LOOK = timedelta(minutes=1)
+
+
+class Worker:
+    """The background of one server. `step` is called about once a second, by one thread."""
+
+    def __init__(self, server: Server, durable: Durable, liveness: Liveness) -> None:
+        self._server = server
+        self._durable = durable
+        self._liveness = liveness
+        self._due: dict[str, datetime] = {}
+        self.draining = threading.Event()
+
+    def step(self) -> None:
+        """Do what is to be done now. What goes wrong is logged and tried again with the next step."""
+        self._every(timedelta(seconds=2), self._server.shelf.look)
+        if self.draining.is_set():
+            return
+        self._every(timedelta(seconds=5), self._durable.take_over)
+        self._every(timedelta(0), self._take_up)
+        self._every(_LOOK, self._expire)
+        self._every(_LOOK, self._schedule)
+
+    def _every(self, period: timedelta, work: Callable[[], object]) -> None:
+        name, now = work.__qualname__, self._server.now
+        if now < self._due.get(name, now):
+            return
+        self._due[name] = now + period
+        try:
+            work()
+        except RunnerError as error:
+            log.warning("background_failed", extra={"work": name, "code": error.code, "detail": error.detail})
+        except Exception as error:
+            log.error("background_failed", exc_info=error, extra={"work": name})
+
+    def _take_up(self) -> None:
+        """Begin what waits for anybody, what people asked for first, as far as there is room."""
+        runs = self._server.ports.runs
+        for run in runs.find(statuses=(Status.APPROVED,), limit=_MANY)[::-1]:
+            if run.options.get(APPLY) and "continues" not in run.options and self._free(run) and self._durable.room:
+                with suppress(Refused):  # another server was quicker
+                    self._durable.apply(run)
+        pending = [run for run in runs.find(statuses=(Status.PENDING,), limit=_MANY)[::-1] if not run.executor]
+        for run in sorted(pending, key=lambda run: bool(run.options.get(SCHEDULED))):
+            room = self._durable.room_for_scheduled if run.options.get(SCHEDULED) else self._durable.room
+            if room and self._free(run) and self._mine(run):
+                self._durable.plan(runs.get(run.id))
+
+    def _free(self, run: Run) -> bool:
+        """Whether nothing else executes for the tenant."""
+        return not self._server.ports.runs.find(tenant=run.tenant, statuses=tuple(EXECUTING), limit=1)
+
+    def _mine(self, run: Run) -> bool:
+        ports = self._server.ports
+        return ports.runs.take_over(run.id, dead="", executor=ports.executor, now=ports.now())
+
+    def _expire(self) -> None:
+        reviewing.expire(self._server.ports, after=self._server.review_expires)
+        recovery.sweep(self._server.ports)
+
+    def _schedule(self) -> None:
+        """Create runs for tenants that are due; one server at a time does it, so that none gets two."""
+        with suppress(Refused), self._liveness.hold(_SCHEDULER):
+            read = self._server.shelf.shelved.read
+            counts = self._server.fleet.zones((Grant(role=Role.VIEWER),))
+            for zone in read.zones.values() if read is not None else ():
+                every = zone.spec.reconcile_every
+                if every == NEVER or read is None:
+                    continue
+                most = at_once(counts.get(zone.name, 0), every, look=_LOOK)
+                for tenant in self._due_in(zone.name, every, most):
+                    if tenant in read.tenants:
+                        with suppress(Refused):  # it is being deleted
+                            self._start(tenant)
+
+    def _due_in(self, zone: str, every: timedelta, most: int) -> list[str]:
+        now = self._server.now
+        found = self._server.fleet.due(zone, before=now - every, limit=4 * most)
+        return [name for name, last in found.items() if last is None or due_at(name, last, every) <= now][:most]
+
+    def _start(self, tenant: str) -> None:
+        read = self._server.shelf.shelved.read
+        if read is None:
+            return
+        reviewing.start(
+            read.for_run(tenant),
+            run_id=self._server.new_id(),
+            source=self._server.shelf.source,
+            by="schedule",
+            ports=self._server.ports,
+            reason="by the landing zone's schedule",
+            options={SCHEDULED: True, APPLY: True, "asked_by": "schedule"},
+            anywhere=True,
+        )
