@@ -112,10 +112,12 @@ class SqlFleet:
     def zones(self, reach: Sequence[Grant]) -> dict[str, int]:
         """See Fleet."""
         where = (_LISTED, reached(reach, zone=tenants.c.landing_zone, workspace=tenants.c.workspace))
-        query = select(tenants.c.landing_zone, func.count()).where(*where, tenants.c.landing_zone.is_not(None))
+        query = select(tenants.c.landing_zone, func.count().label("many")).where(
+            *where, tenants.c.landing_zone.is_not(None)
+        )
         with self._database.reading() as tx:
             rows = tx.execute(query.group_by(tenants.c.landing_zone).order_by(tenants.c.landing_zone))
-            return dict(rows.tuples())
+            return {row.landing_zone: row.many for row in rows}
 
     def due(self, zone: str, *, before: datetime, limit: int) -> dict[str, datetime | None]:
         """See Fleet."""
@@ -134,7 +136,7 @@ class SqlFleet:
             .limit(limit)
         )
         with self._database.reading() as tx:
-            return dict(tx.execute(query).tuples())
+            return {row.tenant: row.created for row in tx.execute(query)}
 
 
 def reached(reach: Sequence[Grant], *, zone: ColumnElement[Any], workspace: ColumnElement[Any]) -> ColumnElement[bool]:
