@@ -23,6 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from itertools import count
 from typing import Any, Self
 
@@ -201,6 +202,20 @@ class Durable:
         """Wait until nothing that was begun in this process is at work any more."""
         with self._rest:
             self._rest.wait_for(lambda: not self.working)
+
+    def forget(self, *, before: datetime, limit: int = 500) -> int:
+        """Forget workflows that ended before this moment; how many. Their runs tell all there is to know, and none of them is resumed."""
+        with explained():
+            ended = DBOS.list_workflows(
+                status=["SUCCESS", "ERROR", "CANCELLED"],
+                completed_before=before.isoformat(),
+                limit=limit,
+                load_input=False,
+                load_output=False,
+            )
+            if ended:
+                DBOS.delete_workflows([one.workflow_id for one in ended])
+        return len(ended)
 
     def take_over(self) -> tuple[Run, ...]:
         """Go on with the runs whose process died; which they are. Each is taken by one process only."""

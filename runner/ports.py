@@ -447,6 +447,10 @@ class Runs(Protocol):
     def forget(self, *, source: str, keep: int) -> int:
         """Forget runs that came from this source and are over or wait, but for the newest `keep`; how many were forgotten."""
 
+    def prune(self, *, before: datetime, keep: int, limit: int = 500) -> int:
+        """Forget some runs that ended before this moment without having changed anything, but for the newest `keep` runs of each tenant;
+        how many were forgotten. What applied, or may have, stays."""
+
     def snapshot(self, run_id: str) -> dict[str, Any]:
         """The snapshot that was kept with the run."""
 

@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     """How many versions of each tenant's state are kept."""
     review_expires: Positive = timedelta(days=7)
     """How long a review waits for a decision before its run expires."""
+    keep_quiet_runs: Positive = timedelta(days=90)
+    """How long a server keeps runs that changed nothing, beside the newest ten of each tenant. Those that applied something stay."""
     proxy: str | None = None
     """HTTP proxy for the engine, ARM, Graph, tokens and functions alike."""
     no_proxy: Annotated[tuple[str, ...], NoDecode] = ()

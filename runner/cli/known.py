@@ -48,13 +48,7 @@ def known(runner: Runner, tenant: str, paths: Sequence[Path]) -> Known:
     source = os.pathsep.join(str(path.absolute()) for path in paths)
     read = documents.read(paths) if documents.are_there(paths) else None
     if read is not None and tenant in read.tenants:
-        snapshot = Snapshot(
-            placed=read.placed(tenant),
-            digest=read.digest(tenant),
-            files=tuple(str(Path(file).absolute()) for file in read.files(tenant)),
-            neighbours=read.neighbours(tenant),
-        )
-        return Known(snapshot, read.source("Tenant", tenant), source)
+        return Known(read.for_run(tenant), read.source("Tenant", tenant), source)
     kept = deleting.last_known(tenant, runner.ports)
     if kept is None and read is not None:
         read.placed(tenant)  # which says what else there is

@@ -58,6 +58,7 @@ _STANDING = select(
 ).where(runs.c.id.in_(bindparam("some", expanding=True)))
 _FORGOTTEN_AT_ONCE = 500
 _AT_ONCE = 500  # ids in one query
+_CHANGED_NOTHING = (Status.UNCHANGED, Status.SUPERSEDED, Status.EXPIRED, Status.REJECTED)
 _INFORMS = frozenset({Kind.LOG, Kind.STEP_STARTED, Kind.STEP_SUCCEEDED, Kind.WARNING})
 
 
@@ -94,11 +95,17 @@ class SqlRuns:
         older = select(runs.c.id).where(runs.c.source == source, runs.c.status.in_(done))
         older = older.order_by(runs.c.created.desc(), runs.c.id.desc()).offset(keep).limit(_FORGOTTEN_AT_ONCE)
         with self._database.writing() as tx:
-            gone = list(tx.execute(older).scalars())
-            for table in (events, reviews, approvals, bundles):
-                tx.execute(delete(table).where(table.c.run.in_(gone)))
-            tx.execute(delete(runs).where(runs.c.id.in_(gone)))
-        return len(gone)
+            return _forgotten(tx, older)
+
+    def prune(self, *, before: datetime, keep: int, limit: int = 500) -> int:
+        """See Runs."""
+        other = runs.alias()
+        newer = select(func.count()).where(other.c.tenant == runs.c.tenant, other.c.created > runs.c.created)
+        old = select(runs.c.id).where(
+            runs.c.status.in_(_CHANGED_NOTHING), runs.c.created < before, newer.scalar_subquery() >= keep
+        )
+        with self._database.writing() as tx:
+            return _forgotten(tx, old.limit(limit))
 
     def snapshot(self, run_id: str) -> dict[str, Any]:
         with self._database.reading() as tx:
@@ -389,6 +396,14 @@ def _note_of_tenant(tx: Connection, run: Run, now: datetime) -> None:
         tx.execute(known.values(settled=now, drifted=None, applied_documents=run.documents))
     elif run.status is Status.WAITING and run.options.get("drifted"):
         tx.execute(known.where(tenants.c.drifted.is_(None)).values(drifted=now))
+
+
+def _forgotten(tx: Connection, chosen: Select[Any]) -> int:
+    gone = list(tx.execute(chosen).scalars())
+    for table in (events, reviews, approvals, bundles):
+        tx.execute(delete(table).where(table.c.run.in_(gone)))
+    tx.execute(delete(runs).where(runs.c.id.in_(gone)))
+    return len(gone)
 
 
 def _keep(tx: Connection, run: Run) -> None:

@@ -23,6 +23,7 @@ class Server:
     review_expires: timedelta
     public_url: str
     works: bool
+    keep_quiet_runs: timedelta
     new_id: Callable[[], str]
 
     @property

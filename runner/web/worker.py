@@ -25,6 +25,8 @@ log = logging.getLogger("lzr")
 _SCHEDULER = "scheduler"  # held by the server that looks for tenants that are due
 _MANY = 1000
 _LOOK = timedelta(minutes=1)
+_KEPT_OF_EACH = 10  # newest runs of a tenant, however old
+_HISTORY = timedelta(days=1)  # of ended workflows, which nobody reads
 
 
 class Worker:
@@ -46,6 +48,7 @@ class Worker:
         self._every(timedelta(0), self._take_up)
         self._every(_LOOK, self._expire)
         self._every(_LOOK, self._schedule)
+        self._every(_LOOK, self._forget)
 
     def _every(self, period: timedelta, work: Callable[[], object]) -> None:
         name, now = work.__qualname__, self._server.now
@@ -83,6 +86,12 @@ class Worker:
     def _expire(self) -> None:
         reviewing.expire(self._server.ports, after=self._server.review_expires)
         recovery.sweep(self._server.ports)
+
+    def _forget(self) -> None:
+        """Keep the store from growing with every day on which nothing changed. A little each time: nobody waits for it."""
+        now = self._server.now
+        self._server.ports.runs.prune(before=now - self._server.keep_quiet_runs, keep=_KEPT_OF_EACH)
+        self._durable.forget(before=now - _HISTORY)
 
     def _schedule(self) -> None:
         """Create runs for tenants that are due; one server at a time does it, so that none gets two."""

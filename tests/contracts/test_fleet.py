@@ -170,3 +170,17 @@ class TestRuns:
         assert [run.id for run in seen] == ["r3", "r2"]
         assert [run.id for run in store.runs.find(before=seen[-1])] == ["r1", "r0"]
         assert [run.id for run in store.runs.find(zone="corp")] == ["r3", "r1"]
+
+    def test_old_runs_that_changed_nothing_are_forgotten_but_for_the_newest_of_each_tenant(self, store: Store) -> None:
+        for number in range(6):
+            store.runs.create(a_run(f"q{number}", "a.one", created=NOW + number * HOUR))
+            store.runs.move(f"q{number}", Status.PLANNING, now=NOW)
+            store.runs.move(f"q{number}", Status.UNCHANGED, now=NOW)
+        an_approved_run(store, "x1", tenant="a.two")
+        store.runs.move("x1", Status.APPLYING, now=NOW)
+        store.runs.move("x1", Status.APPLIED, now=NOW)
+        store.runs.create(a_run("x2", "a.two", created=NOW + HOUR))
+        assert store.runs.prune(before=NOW + 5 * HOUR, keep=2) == 4
+        assert [run.id for run in store.runs.find(tenant="a.one")] == ["q5", "q4"]
+        assert store.runs.prune(before=NOW + 99 * HOUR, keep=0, limit=1) == 1
+        assert [run.id for run in store.runs.find(tenant="a.two")] == ["x2", "x1"]
