@@ -437,6 +437,10 @@ class Approval:
     comment: str = ""
 
 
+SCHEDULE = "schedule"
+"""Who asks for a run that nobody asked for."""
+
+
 class Runs(Protocol):
     """Runs, their journals, reviews and approvals. Rules that must hold between processes are constraints of the database."""
 
@@ -468,6 +472,9 @@ class Runs(Protocol):
         limit: int = 50,
     ) -> tuple[Run, ...]:
         """Runs, newest first; those that any grant of `reach` reaches, and older than `before`."""
+
+    def unclaimed(self, *, limit: int) -> tuple[Run, ...]:
+        """Pending runs that any server may take: the oldest first, and those by schedule (`requested_by` is SCHEDULE) after all others."""
 
     def waiting(self, reach: Sequence[Grant], *, offset: int = 0, limit: int = 100) -> tuple[Run, ...]:
         """Runs that wait for a decision: those with most risks first, and among equals the oldest."""

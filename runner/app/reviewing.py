@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,10 +16,11 @@ from runner.domain.configuration import Snapshot
 from runner.domain.review import Review
 from runner.domain.run import OPEN, Behavior, Failure, Run, Status
 from runner.errors import InputError, Refused
-from runner.ports import Approval
+from runner.ports import Approval, Runs
 
 APPLY = "apply"  # option of a run that a server applies as soon as it is approved
 SCHEDULED = "scheduled"  # option of a run that nobody asked for but its zone's schedule
+_AT_A_TIME = 500
 SHORTEST_DIGEST = 8  # characters of a digest that a person may type
 
 
@@ -182,13 +183,21 @@ def expire(ports: Ports, *, after: timedelta) -> int:
     now = ports.now()
     stale = [
         run
-        for run in ports.runs.find(statuses=(Status.WAITING, Status.APPROVED), limit=1000)
+        for run in every_run(ports.runs, Status.WAITING, Status.APPROVED)
         if (_waits_too_long(run, now, after) if run.status is Status.WAITING else _approval_ran_out(run, now, ports))
     ]
     for run in stale:
         with suppress(Refused):  # somebody decided at this moment
             _expire(run, ports)
     return len(stale)
+
+
+def every_run(runs: Runs, *statuses: Status) -> Iterator[Run]:
+    """All runs that stand so, however many, newest first; a few at a time."""
+    before = None
+    while found := runs.find(statuses=statuses, before=before, limit=_AT_A_TIME):
+        yield from found
+        before = found[-1]
 
 
 def waiting_review(run: Run, ports: Ports) -> Review | None:

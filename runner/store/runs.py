@@ -28,7 +28,7 @@ from runner.domain.events import Event, Kind
 from runner.domain.run import ENDED, EXECUTING, OPEN, EngineProcess, Failure, Run, Status
 from runner.domain.subscription import Stage
 from runner.errors import InputError, Refused
-from runner.ports import Approval, Liveness
+from runner.ports import SCHEDULE, Approval, Liveness
 from runner.store.database import Database
 from runner.store.fleet import reached
 from runner.store.tables import REPLACEABLE, approvals, bundles, events, holdings, reviews, runs, tenants
@@ -156,6 +156,12 @@ class SqlRuns:
             query = query.where(runs.c.landing_zone == zone)
         if before is not None:
             query = query.where(tuple_(runs.c.created, runs.c.id) < (before.created, before.id))
+        with self._database.reading() as tx:
+            return tuple(_run(row) for row in tx.execute(query))
+
+    def unclaimed(self, *, limit: int) -> tuple[Run, ...]:
+        query = _ROW.where(runs.c.status == Status.PENDING, runs.c.executor == "")
+        query = query.order_by(runs.c.requested_by == SCHEDULE, runs.c.created, runs.c.id).limit(limit)
         with self._database.reading() as tx:
             return tuple(_run(row) for row in tx.execute(query))
 

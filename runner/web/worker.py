@@ -10,20 +10,20 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from runner.app import recovery, reviewing
-from runner.app.reviewing import APPLY, SCHEDULED
+from runner.app.reviewing import APPLY, SCHEDULED, every_run
 from runner.domain.actor import Grant, Role
 from runner.domain.landing_zone import NEVER
 from runner.domain.run import EXECUTING, Run, Status
 from runner.domain.schedule import at_once, due_at
 from runner.durable import Durable
 from runner.errors import Refused, RunnerError
-from runner.ports import Liveness
+from runner.ports import SCHEDULE, Liveness
 from runner.web.server import Server
 
 log = logging.getLogger("lzr")
 
 _SCHEDULER = "scheduler"  # held by the server that looks for tenants that are due
-_MANY = 1000
+_AT_ONCE = 100  # runs that are looked at with one step
 _LOOK = timedelta(minutes=1)
 _KEPT_OF_EACH = 10  # newest runs of a tenant, however old
 _HISTORY = timedelta(days=1)  # of ended workflows, which nobody reads
@@ -65,12 +65,13 @@ class Worker:
     def _take_up(self) -> None:
         """Begin what waits for anybody, what people asked for first, as far as there is room."""
         runs = self._server.ports.runs
-        for run in runs.find(statuses=(Status.APPROVED,), limit=_MANY)[::-1]:
-            if run.options.get(APPLY) and "continues" not in run.options and self._free(run) and self._durable.room:
+        for run in every_run(runs, Status.APPROVED):
+            if run.options.get(APPLY) and "continues" not in run.options and self._durable.room and self._free(run):
                 with suppress(Refused):  # another server was quicker
                     self._durable.apply(run)
-        pending = [run for run in runs.find(statuses=(Status.PENDING,), limit=_MANY)[::-1] if not run.executor]
-        for run in sorted(pending, key=lambda run: bool(run.options.get(SCHEDULED))):
+        if not self._durable.room:
+            return
+        for run in runs.unclaimed(limit=_AT_ONCE):
             room = self._durable.room_for_scheduled if run.options.get(SCHEDULED) else self._durable.room
             if room and self._free(run) and self._mine(run):
                 self._durable.plan(runs.get(run.id))
@@ -121,9 +122,9 @@ class Worker:
             read.for_run(tenant),
             run_id=self._server.new_id(),
             source=self._server.shelf.source,
-            by="schedule",
+            by=SCHEDULE,
             ports=self._server.ports,
             reason="by the landing zone's schedule",
-            options={SCHEDULED: True, APPLY: True, "asked_by": "schedule"},
+            options={SCHEDULED: True, APPLY: True, "asked_by": SCHEDULE},
             anywhere=True,
         )

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from runner.app.reviewing import every_run
 from runner.domain.actor import Grant, Role
 from runner.domain.run import Status
-from runner.ports import Documented, FleetFilter
+from runner.ports import SCHEDULE, Documented, FleetFilter
 from runner.store.opening import Store
 from tests.store.making import HOUR, NOW, a_run, a_waiting_run, an_approved_run
 
@@ -184,3 +185,19 @@ class TestRuns:
         assert [run.id for run in store.runs.find(tenant="a.one")] == ["q5", "q4"]
         assert store.runs.prune(before=NOW + 99 * HOUR, keep=0, limit=1) == 1
         assert [run.id for run in store.runs.find(tenant="a.two")] == ["x2", "x1"]
+
+    def test_what_anybody_may_take_comes_oldest_first_and_what_nobody_asked_for_last(self, store: Store) -> None:
+        store.runs.create(a_run("r1", "t1", requested_by=SCHEDULE))
+        store.runs.create(a_run("r2", "t2", created=NOW + HOUR))
+        store.runs.create(a_run("r3", "t3"))
+        store.runs.create(a_run("r4", "t4", executor="somebody"))
+        a_waiting_run(store, "r5", tenant="t5")
+        assert [run.id for run in store.runs.unclaimed(limit=9)] == ["r3", "r2", "r1"]
+        assert store.runs.take_over("r3", dead="", executor="me", now=NOW)
+        assert not store.runs.take_over("r3", dead="", executor="you", now=NOW)
+        assert [run.id for run in store.runs.unclaimed(limit=1)] == ["r2"]
+
+    def test_every_run_of_a_status_is_seen_however_many_there_are(self, store: Store) -> None:
+        for number in range(503):
+            store.runs.create(a_run(f"r{number:03}", f"t{number}"))
+        assert len({run.id for run in every_run(store.runs, Status.PENDING)}) == 503
