@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from runner.domain.access import Found, Invitation, Member
-from runner.domain.actor import Grant
+from runner.domain.actor import Actor, Grant
 from runner.domain.azure_actions import Granted
 from runner.domain.blueprint import Published
 from runner.domain.building_block import BuildingBlock
@@ -590,6 +590,7 @@ class FleetFilter:
     statuses: tuple[Status | None, ...] = ()
     drifted: bool | None = None
     documented: bool | None = None
+    behind: bool | None = None
 
 
 FleetOrder = Literal["tenant", "landing_zone", "status", "drifted", "settled", "updated"]
@@ -624,6 +625,82 @@ class Fleet(Protocol):
     def due(self, zone: str, *, before: datetime, limit: int) -> dict[str, datetime | None]:
         """Documented tenants of the zone without an open run whose newest run was created before this moment, with that moment, the oldest
         first; those that were never run before all others."""
+
+
+class Sessions(Protocol):
+    """Sessions of people on pages, known to every server of the store."""
+
+    def begin(self, actor: Actor, *, now: datetime) -> str:
+        """A new session; what the browser has to show from now on, which is kept nowhere else."""
+
+    def of(self, cookie: str, *, now: datetime, idle: timedelta, longest: timedelta) -> Actor | None:
+        """Whose session this is, and that it was used; None where there is none, or it has ended by age or for lack of use."""
+
+    def end(self, cookie: str) -> None:
+        """End it; fine when there is none."""
+
+    def prune(self, *, before: datetime) -> int:
+        """Forget sessions that began before this moment."""
+
+
+@dataclass(frozen=True)
+class ApiToken:
+    """What is known of a token but for its secret."""
+
+    id: str
+    name: str
+    grants: tuple[Grant, ...]
+    created_by: str
+    created: datetime
+    expires: datetime
+    revoked: datetime | None = None
+    seen: datetime | None = None
+
+    def good(self, now: datetime) -> bool:
+        """Whether it opens anything."""
+        return self.revoked is None and now < self.expires
+
+
+class Tokens(Protocol):
+    """Tokens by which programs speak to a server."""
+
+    def create(self, token: ApiToken) -> str:
+        """Keep the token; its secret, which is kept nowhere else."""
+
+    def find(self, secret: str, *, now: datetime) -> ApiToken | None:
+        """The token with this secret (compared in constant time), good or not, and that it was used; None where there is none."""
+
+    def all(self) -> tuple[ApiToken, ...]:
+        """Every token, newest first."""
+
+    def revoke(self, token_id: str, *, now: datetime) -> ApiToken:
+        """Have it open nothing any more; InputError where there is none."""
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A request that may be repeated, as its first time was kept: when, under which run ids by tenant, and its answer once there is
+    one."""
+
+    at: datetime
+    runs: Mapping[str, str]
+    answer: Mapping[str, Any] | None
+
+
+class Requests(Protocol):
+    """Requests that name a key, so that sending one twice does it once. Keys are each actor's own."""
+
+    def begin(
+        self, actor: str, key: str, *, fingerprint: str, runs: Mapping[str, str], now: datetime, patience: timedelta
+    ) -> Repeated:
+        """Keep the request, or as it was kept the first time. Refused: another request had the key (`idempotency-key-reused`), or the first
+        one is under way for less than `patience` (`request-under-way`); after that its server is taken for dead."""
+
+    def answered(self, actor: str, key: str, answer: Mapping[str, Any]) -> None:
+        """Keep the answer."""
+
+    def prune(self, *, before: datetime) -> int:
+        """Forget requests from before this moment."""
 
 
 class Deletions(Protocol):

@@ -6,8 +6,11 @@ This is for a person to look at. What is to be done about a difference is a plan
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from threading import Event
+from typing import Any, Literal
 
+from runner.app import deleting
+from runner.app.sourcing import as_held
 from runner.app.walk import Ports
 from runner.domain import access, tagging, wording
 from runner.domain.access import Frozen, Group, Wanted
@@ -18,14 +21,17 @@ from runner.domain.configuration import (
     resource_groups_of,
     role_assignments,
     stays_below,
+    subscription_id,
     tag_scope,
     wanted,
 )
+from runner.domain.deletion import Standing
 from runner.domain.deployment_stack import deny_warnings
 from runner.domain.facts import Facts
 from runner.domain.plan import Action, ResourceChange
 from runner.domain.review import Review
 from runner.domain.run import Status
+from runner.errors import InputError, RemoteFailed
 from runner.ports import Azure, Deployments, ResourceManager, SubscriptionFacts
 
 _GOOD = (Status.APPLIED,)
@@ -50,6 +56,32 @@ class Leftover(Frozen):
     id: str
     text: str
     run: str
+
+
+def look(placed: Placed, ports: Ports) -> dict[str, Any]:
+    """What Azure says of a tenant, as JSON: `subscription`, `items`, `leftovers`; or why it says nothing (`failure`), for what the store
+    knows is worth showing all the same."""
+    placed = as_held(placed, ports)
+    wanted = subscription_id(placed)
+    deletion = ports.deletions.of(placed.tenant.name)
+    leaves = deletion is not None and deletion.standing in (Standing.APPROVED, Standing.GONE)
+    suspended = leaves or deleting.suspends_access(placed, ports)
+    told: dict[str, Any] = {"subscription": {"id": wanted}, "items": [], "leftovers": [], "failure": None}
+    try:
+        with ports.azure(placed.platform, Event()) as azure:
+            subscription = azure.resources.subscription(wanted) if wanted else None
+            if subscription is not None:
+                told["subscription"] |= {
+                    "name": subscription.display_name,
+                    "state": subscription.state,
+                    "managementGroup": subscription.management_group,
+                }
+                items = items_of(placed, subscription, azure, ports, suspended=suspended)
+                told["items"] = [item.model_dump() for item in (as_it_leaves(items, placed) if leaves else items)]
+                told["leftovers"] = [one.model_dump() for one in leftovers_of(placed.tenant.name, azure, ports)]
+    except (RemoteFailed, InputError) as error:
+        told["failure"] = {"code": error.code, "summary": error.summary, "detail": error.detail, "hint": error.hint}
+    return told
 
 
 def items_of(

@@ -35,11 +35,13 @@ def start(
     reason: str = "",
     options: Mapping[str, Any] | None = None,
     anywhere: bool = False,
+    created: datetime | None = None,
 ) -> Run:
     """Create a pending run for the tenant, this process's or (`anywhere`) that of the first server that takes it. One that waits is
-    superseded by it. Refused where the tenant is being deleted and this is not how, or the other way round."""
+    superseded by it. With the same id and `created` it is made once, however often this is asked for. Refused where the tenant is being
+    deleted and this is not how, or the other way round."""
     deleting.expect_may_begin(snapshot.placed.tenant.name, behavior, ports)
-    now = ports.now()
+    now = created or ports.now()
     return ports.runs.create(
         Run(
             id=run_id,

@@ -43,6 +43,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tenants": ("runner.cli.tenants", "Subscriptions that nobody documents; tenants that leave."),
     "state": ("runner.cli.state", "Look at Terraform states, roll back, unlock."),
     "doctor": ("runner.cli.doctor", "Look at everything that runs depend on, and say how to mend it."),
+    "serve": ("runner.cli.serve", "Serve the page and the API, and execute runs."),
+    "token": ("runner.cli.token", "Tokens by which programs speak to a server."),
     "agent": ("runner.cli.agent", "Execute the building-block runs of a meshStack."),
     "store": ("runner.cli.store", "Back up, restore and check the store; rotate its key."),
     "sandbox": ("runner.cli.sandbox", "An Azure on this machine, to try things out."),
@@ -52,7 +54,7 @@ SECTIONS = {
     "Documents": ("init", "validate", "schema", "render", "migrate"),
     "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel"),
     "Look": ("runs", "run", "tenant", "tenants", "state"),
-    "Operate": ("agent", "doctor", "store", "sandbox"),
+    "Operate": ("serve", "token", "agent", "doctor", "store", "sandbox"),
 }
 
 

@@ -92,8 +92,9 @@ def _code(ended: Run) -> int:
 
 def answer_of(runner: Runner, run: Run) -> dict[str, Any] | None:
     """What the function said in this run."""
-    found = runner.ports.journal(run.id).result("function")
-    return found if isinstance(found, dict) else None
+    from runner.app import telling
+
+    return telling.answer_of(run, runner.ports)
 
 
 def summary_json(run: Run) -> dict[str, Any]:
@@ -103,9 +104,9 @@ def summary_json(run: Run) -> dict[str, Any]:
 
 def run_json(runner: Runner, run: Run) -> dict[str, Any]:
     """A run with its review, approvals, steps, outputs and the function's answer. `changes` says whether there is anything to do."""
-    from runner.domain.events import Kind, steps_of
+    from runner.app import telling
 
-    events = runner.ports.runs.events(run.id)
+    told = telling.told(run, runner.ports)
     kept = runner.ports.runs.review(run.id)
     return {
         **summary_json(run),
@@ -119,12 +120,12 @@ def run_json(runner: Runner, run: Run) -> dict[str, Any]:
                 "digest": a.digest,
                 "comment": a.comment,
             }
-            for a in runner.ports.runs.approvals(run.id)
+            for a in told.approvals
         ],
-        "steps": [step.model_dump(mode="json") for step in steps_of(events)],
-        "warnings": [event.data for event in events if event.kind is Kind.WARNING],
-        "outputs": {event.data["name"]: event.data["value"] for event in events if event.kind is Kind.OUTPUT},
-        "function": answer_of(runner, run),
+        "steps": [step.model_dump(mode="json") for step in told.steps],
+        "warnings": list(told.warnings),
+        "outputs": told.outputs,
+        "function": told.function,
     }
 
 

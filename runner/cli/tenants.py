@@ -47,12 +47,13 @@ def show(tenant: str, paths: tuple[Path, ...], as_json: bool) -> int:
     Example:
       lzr tenant show payments.checkout-dev my-landing-zones
     """
+    from runner.app import inventory
     from runner.cli import tenant_words
     from runner.cli.known import known
 
     with opened() as runner:
         found = known(runner, tenant, paths or (Path(),))
-        told = _from_store(runner, found) | _from_azure(runner, found)
+        told = _from_store(runner, found) | inventory.look(found.snapshot.placed, runner.ports)
         if as_json:
             print_json(told)
         else:
@@ -88,40 +89,6 @@ def _from_store(runner: Runner, found: Known) -> dict[str, Any]:
             "lockedBy": holder.who if holder else None,
         },
     }
-
-
-def _from_azure(runner: Runner, found: Known) -> dict[str, Any]:
-    """What Azure says, or why it says nothing: what the store knows is worth showing all the same."""
-    from threading import Event
-
-    from runner.app import deleting
-    from runner.app.inventory import as_it_leaves, items_of, leftovers_of
-    from runner.app.sourcing import as_held
-    from runner.domain.configuration import subscription_id
-    from runner.domain.deletion import Standing
-
-    ports = runner.ports
-    placed = as_held(found.snapshot.placed, ports)
-    wanted = subscription_id(placed)
-    deletion = ports.deletions.of(placed.tenant.name)
-    leaves = deletion is not None and deletion.standing in (Standing.APPROVED, Standing.GONE)
-    suspended = leaves or deleting.suspends_access(placed, ports)
-    told: dict[str, Any] = {"subscription": {"id": wanted}, "items": [], "leftovers": [], "failure": None}
-    try:
-        with ports.azure(placed.platform, Event()) as azure:
-            subscription = azure.resources.subscription(wanted) if wanted else None
-            if subscription is not None:
-                told["subscription"] |= {
-                    "name": subscription.display_name,
-                    "state": subscription.state,
-                    "managementGroup": subscription.management_group,
-                }
-                items = items_of(placed, subscription, azure, ports, suspended=suspended)
-                told["items"] = [item.model_dump() for item in (as_it_leaves(items, placed) if leaves else items)]
-                told["leftovers"] = [one.model_dump() for one in leftovers_of(placed.tenant.name, azure, ports)]
-    except (RemoteFailed, InputError) as error:
-        told["failure"] = {"code": error.code, "summary": error.summary, "detail": error.detail, "hint": error.hint}
-    return told
 
 
 @tenant.command

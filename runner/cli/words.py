@@ -7,7 +7,6 @@ override could hide what a person approves.
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +15,7 @@ import click
 
 from runner.domain import subscription, wording
 from runner.domain.access import Addition, Invitation
+from runner.domain.harmless import plain as plain  # commands know it from here
 from runner.domain.plan import Action, AttributeChange, ResourceChange
 from runner.domain.review import Review
 from runner.domain.run import Behavior, Run, Status
@@ -31,17 +31,6 @@ _STATUS_COLOURS = {
     Status.FAILED: "red",
     Status.INTERRUPTED: "red",
 }
-
-
-def plain(text: object) -> str:
-    """Printable text on one line; anything that could move the cursor or turn the reading direction is shown as its code."""
-    return "".join(_harmless(char) for char in str(text))
-
-
-def _harmless(char: str) -> str:
-    if char in "\n\r\t":
-        return {"\n": "⏎", "\r": "", "\t": " "}[char]
-    return f"<U+{ord(char):04X}>" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn") else char
 
 
 def review(made: Review, run: Run, *, everything: bool = False, function: bool = False) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, not_, or_, select, true, update
 from sqlalchemy.engine import Row
 
 from runner.domain.actor import Grant
@@ -173,6 +173,8 @@ def _where(chosen: FleetFilter) -> list[ColumnElement[bool]]:
         found.append(tenants.c.drifted.is_not(None) if chosen.drifted else tenants.c.drifted.is_(None))
     if chosen.documented is not None:
         found.append(tenants.c.documents.is_not(None) if chosen.documented else tenants.c.documents.is_(None))
+    if chosen.behind is not None:
+        found.append(_BEHIND if chosen.behind else not_(_BEHIND))
     return found
 
 

@@ -28,9 +28,12 @@ from runner.store.fleet import SqlFleet
 from runner.store.holdings import SqlHoldings
 from runner.store.invitations import SqlInvitations
 from runner.store.liveness import FileLiveness, PostgresLiveness
+from runner.store.requests import SqlRequests
 from runner.store.runs import SqlRuns
 from runner.store.sealing import Keyring, cannot_write
+from runner.store.sessions import SqlSessions
 from runner.store.states import SqlStates
+from runner.store.tokens import SqlTokens
 
 DATABASE = "store.db"
 WORKFLOWS = "durable.db"
@@ -50,6 +53,9 @@ class Store:
     holdings: SqlHoldings
     claims: SqlClaims
     fleet: SqlFleet
+    requests: SqlRequests
+    sessions: SqlSessions
+    tokens: SqlTokens
     liveness: FileLiveness | PostgresLiveness
     keyring: Keyring
     database: Database
@@ -95,6 +101,9 @@ def open_store(where: str | Path, keyring: Keyring, *, keep_versions: int = 50) 
             holdings=SqlHoldings(database),
             claims=SqlClaims(database),
             fleet=SqlFleet(database),
+            requests=SqlRequests(database),
+            sessions=SqlSessions(database),
+            tokens=SqlTokens(database),
             liveness=liveness,
             keyring=keyring,
             database=database,

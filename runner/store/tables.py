@@ -306,6 +306,43 @@ holdings = Table(  # subscriptions that the runner makes or takes for tenants
     Column("failure", Words, nullable=False),
 )
 
+sessions = Table(  # of people who signed in on a page; what opens one is kept nowhere
+    "sessions",
+    metadata,
+    Column("cookie_sha256", LargeBinary, primary_key=True),
+    Column("actor", Json, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("seen", Moment, nullable=False),
+    Index("sessions_by_age", "created"),
+)
+
+tokens = Table(  # by which programs speak to a server
+    "tokens",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("grants", Json, nullable=False),
+    Column("created_by", Words, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("expires", Moment, nullable=False),
+    Column("revoked", Moment),
+    Column("seen", Moment),
+)
+
+requests = Table(  # to start runs, each of which its sender may repeat
+    "requests",
+    metadata,
+    Column("actor", Words, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("fingerprint", Words, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("runs", Json, nullable=False),  # ids by tenant
+    Column("answer", Json),  # none while it is under way, or its server died
+    PrimaryKeyConstraint("actor", "key"),
+    Index("requests_by_age", "at"),
+)
+
 claims = Table(  # runs of a meshStack that this store's agents have taken and not reported to their end
     "claims",
     metadata,

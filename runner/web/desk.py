@@ -5,17 +5,20 @@ What an actor may not see does not exist for them: the same answer as for an id 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
-from runner.app import deleting, reviewing
+from runner.app import deleting, inventory, reviewing
 from runner.domain.actor import Act, Actor, Grant, may, not_allowed, places
 from runner.domain.configuration import Snapshot
 from runner.domain.deletion import Deletion
 from runner.domain.events import Event
 from runner.domain.landing_zone import LandingZone
 from runner.domain.run import Behavior, Run, Status
+from runner.domain.state_difference import Difference, differences
 from runner.errors import InputError, RunnerError
 from runner.ports import FleetFilter, FleetOrder, FleetRow, StateVersion
 from runner.web.server import Server
@@ -128,6 +131,31 @@ class Desk:
         """The history of the tenant's managed state, newest first."""
         return self.server.states.versions(self.tenant(tenant).tenant)
 
+    def state_difference(
+        self, tenant: str, number: int
+    ) -> tuple[StateVersion, StateVersion | None, tuple[Difference, ...]]:
+        """This version, the kept one before it (None where there is none), and what is different; sensitive values are masked."""
+        versions = self.state_versions(tenant)
+        older = next((one for one in versions if one.number < number), None)
+        version, content = self.server.states.version(tenant, number)
+        if older is None:
+            return version, None, ()
+        return version, older, differences(self.server.states.version(tenant, older.number)[1], content)
+
+    def in_azure(self, tenant: str) -> dict[str, Any]:
+        """What Azure says of the tenant now (`inventory.look`)."""
+        self.tenant(tenant)
+        return inventory.look(self.server.shelf.documents().placed(tenant), self.server.ports)
+
+    def deletion(self, tenant: str) -> Deletion:
+        """The deletion that was asked for last; InputError (`deletion-unknown`) where nobody did."""
+        found = self.server.ports.deletions.of(self.tenant(tenant).tenant)
+        if found is None:
+            raise InputError(
+                "Nobody asked for its deletion", code="deletion-unknown", detail=f"{tenant} is to stay.", hint=""
+            )
+        return found
+
     # --- Doing -------------------------------------------------------------------------------------------------------
 
     def start(
@@ -138,9 +166,12 @@ class Desk:
         plan_only: bool = False,
         move_to: str | None = None,
         reason: str = "",
+        ids: Mapping[str, str] = MappingProxyType({}),
+        created: datetime | None = None,
     ) -> Started:
         """Create a pending run for each tenant, which any working server of the store executes. With `plan_only` an approved one is
-        applied only when somebody asks for it. What may not be run now is told of each tenant; wrong documents are an InputError."""
+        applied only when somebody asks for it. What may not be run now is told of each tenant; wrong documents are an InputError. With
+        `ids` by tenant and `created` doing it again makes no other runs."""
         read = self.server.shelf.documents()
         options: dict[str, Any] = {"plan_only": True} if plan_only else {reviewing.APPLY: True}
         options |= {"move_to": move_to} if move_to else {}
@@ -148,7 +179,8 @@ class Desk:
         refused: dict[str, RunnerError] = {}
         for name in dict.fromkeys(tenants):
             try:
-                started.append(self._start(read.for_run(name), behavior, options, reason))
+                run_id = ids.get(name) or self.server.new_id()
+                started.append(self._start(read.for_run(name), behavior, options, reason, run_id, created))
             except RunnerError as error:
                 refused[name] = error
         return Started(tuple(started), refused)
@@ -208,7 +240,15 @@ class Desk:
 
     # --- Checks ------------------------------------------------------------------------------------------------------
 
-    def _start(self, snapshot: Snapshot, behavior: Behavior, options: dict[str, Any], reason: str) -> Run:
+    def _start(
+        self,
+        snapshot: Snapshot,
+        behavior: Behavior,
+        options: dict[str, Any],
+        reason: str,
+        run_id: str,
+        created: datetime | None,
+    ) -> Run:
         self._expect(Act.OPERATE, snapshot)
         ports, tenant = self.server.ports, snapshot.placed.tenant.name
         for other in ports.runs.find(tenant=tenant, statuses=(Status.PLANNING,), limit=1):
@@ -216,7 +256,7 @@ class Desk:
                 ports.runs.request_cancel(other.id, by=self.actor.label, now=ports.now())
         return reviewing.start(
             snapshot,
-            run_id=self.server.new_id(),
+            run_id=run_id,
             source=self.server.shelf.source,
             by=self.actor.label,
             ports=ports,
@@ -224,6 +264,7 @@ class Desk:
             reason=reason,
             options={**options, "asked_by": self.actor.id},
             anywhere=True,
+            created=created,
         )
 
     def _allowed(self, run_id: str, act: Act) -> Run:
@@ -247,6 +288,7 @@ class Desk:
             statuses=chosen.statuses,
             drifted=chosen.drifted,
             documented=chosen.documented,
+            behind=chosen.behind,
         )
 
 

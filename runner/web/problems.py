@@ -16,6 +16,9 @@ _BY_CODE = {
     "zone-unknown": 404,
     "not-found": 404,
     "method-not-allowed": 405,
+    "deletion-unknown": 404,
+    "no-review": 404,
+    "token-not-good": 401,
     "too-large": 413,
     "too-many-requests": 429,
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runner.app.walk import Ports
-from runner.ports import Fleet, States
+from runner.ports import Fleet, Requests, States
 from runner.web.shelf import Shelf
 
 
@@ -19,6 +19,7 @@ class Server:
     ports: Ports
     fleet: Fleet
     states: States
+    requests: Requests
     shelf: Shelf
     review_expires: timedelta
     public_url: str

@@ -17,7 +17,9 @@ from runner.domain.run import EXECUTING, Run, Status
 from runner.domain.schedule import at_once, due_at
 from runner.durable import Durable
 from runner.errors import Refused, RunnerError
-from runner.ports import SCHEDULE, Liveness
+from runner.ports import SCHEDULE
+from runner.store.opening import Store
+from runner.web.gate import LONGEST
 from runner.web.server import Server
 
 log = logging.getLogger("lzr")
@@ -25,33 +27,39 @@ log = logging.getLogger("lzr")
 _SCHEDULER = "scheduler"  # held by the server that looks for tenants that are due
 _AT_ONCE = 100  # runs that are looked at with one step
 _LOOK = timedelta(minutes=1)
+_LOOK_AT_FILES = timedelta(seconds=2)
+_TAKE_OVER = timedelta(seconds=5)
+_REPEATED = timedelta(days=1)  # how long a request may be sent again under its key
 _KEPT_OF_EACH = 10  # newest runs of a tenant, however old
 _HISTORY = timedelta(days=1)  # of ended workflows, which nobody reads
 
 
 class Worker:
-    """The background of one server. `step` is called about once a second, by one thread."""
+    """The background of one server, which executes runs where it has a `durable`. `step` is called about once a second, by one thread."""
 
-    def __init__(self, server: Server, durable: Durable, liveness: Liveness) -> None:
+    def __init__(self, server: Server, durable: Durable | None, store: Store) -> None:
         self._server = server
         self._durable = durable
-        self._liveness = liveness
+        self._store = store
         self._due: dict[str, datetime] = {}
         self.draining = threading.Event()
 
     def step(self) -> None:
         """Do what is to be done now. What goes wrong is logged and tried again with the next step."""
-        self._every(timedelta(seconds=2), self._server.shelf.look)
+        self._every("read documents", _LOOK_AT_FILES, self._server.shelf.look)
         if self.draining.is_set():
             return
-        self._every(timedelta(seconds=5), self._durable.take_over)
-        self._every(timedelta(0), self._take_up)
-        self._every(_LOOK, self._expire)
-        self._every(_LOOK, self._schedule)
-        self._every(_LOOK, self._forget)
+        if (durable := self._durable) is not None:
+            self._every("take over", _TAKE_OVER, durable.take_over)
+            self._every("take up", timedelta(0), lambda: self._take_up(durable))
+            self._every("sweep", _LOOK, lambda: recovery.sweep(self._server.ports))
+            self._every("forget workflows", _LOOK, lambda: durable.forget(before=self._server.now - _HISTORY))
+        self._every("expire", _LOOK, self._expire)
+        self._every("schedule", _LOOK, self._schedule)
+        self._every("forget", _LOOK, self._forget)
 
-    def _every(self, period: timedelta, work: Callable[[], object]) -> None:
-        name, now = work.__qualname__, self._server.now
+    def _every(self, name: str, period: timedelta, work: Callable[[], object]) -> None:
+        now = self._server.now
         if now < self._due.get(name, now):
             return
         self._due[name] = now + period
@@ -62,19 +70,19 @@ class Worker:
         except Exception as error:
             log.error("background_failed", exc_info=error, extra={"work": name})
 
-    def _take_up(self) -> None:
+    def _take_up(self, durable: Durable) -> None:
         """Begin what waits for anybody, what people asked for first, as far as there is room."""
         runs = self._server.ports.runs
         for run in every_run(runs, Status.APPROVED):
-            if run.options.get(APPLY) and "continues" not in run.options and self._durable.room and self._free(run):
+            if run.options.get(APPLY) and "continues" not in run.options and durable.room and self._free(run):
                 with suppress(Refused):  # another server was quicker
-                    self._durable.apply(run)
-        if not self._durable.room:
+                    durable.apply(run)
+        if not durable.room:
             return
         for run in runs.unclaimed(limit=_AT_ONCE):
-            room = self._durable.room_for_scheduled if run.options.get(SCHEDULED) else self._durable.room
+            room = durable.room_for_scheduled if run.options.get(SCHEDULED) else durable.room
             if room and self._free(run) and self._mine(run):
-                self._durable.plan(runs.get(run.id))
+                durable.plan(runs.get(run.id))
 
     def _free(self, run: Run) -> bool:
         """Whether nothing else executes for the tenant."""
@@ -86,17 +94,17 @@ class Worker:
 
     def _expire(self) -> None:
         reviewing.expire(self._server.ports, after=self._server.review_expires)
-        recovery.sweep(self._server.ports)
 
     def _forget(self) -> None:
         """Keep the store from growing with every day on which nothing changed. A little each time: nobody waits for it."""
         now = self._server.now
         self._server.ports.runs.prune(before=now - self._server.keep_quiet_runs, keep=_KEPT_OF_EACH)
-        self._durable.forget(before=now - _HISTORY)
+        self._store.sessions.prune(before=now - LONGEST)
+        self._store.requests.prune(before=now - _REPEATED)
 
     def _schedule(self) -> None:
         """Create runs for tenants that are due; one server at a time does it, so that none gets two."""
-        with suppress(Refused), self._liveness.hold(_SCHEDULER):
+        with suppress(Refused), self._store.liveness.hold(_SCHEDULER):
             read = self._server.shelf.shelved.read
             counts = self._server.fleet.zones((Grant(role=Role.VIEWER),))
             for zone in read.zones.values() if read is not None else ():

@@ -1,0 +1,21 @@
+"""Text from outside as people may be shown it."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def plain(text: object) -> str:
+    """Printable text on one line; anything that could move the cursor or turn the reading direction is shown as its code."""
+    return "".join(_harmless(char) for char in str(text))
+
+
+def plain_lines(text: str) -> list[str]:
+    """The lines of a text, each printable."""
+    return [plain(line) for line in text.split("\n")]
+
+
+def _harmless(char: str) -> str:
+    if char in "\n\r\t":
+        return {"\n": "⏎", "\r": "", "\t": " "}[char]
+    return f"<U+{ord(char):04X}>" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn") else char

@@ -1,0 +1,56 @@
+"""Sessions of people on pages. The store has a digest of what opens one, so a copy of the store opens none."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from sqlalchemy import delete, insert, select, update
+
+from runner.domain.actor import Actor
+from runner.store.database import Database
+from runner.store.tables import sessions
+
+_NOTED_AGAIN = timedelta(minutes=1)  # that a session is used is not written with every request
+
+
+class SqlSessions:
+    """Fulfils `Sessions`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, actor: Actor, *, now: datetime) -> str:
+        """See Sessions."""
+        cookie = secrets.token_urlsafe(32)
+        values = {"cookie_sha256": _digest(cookie), "actor": actor.model_dump(mode="json"), "created": now, "seen": now}
+        with self._database.writing() as tx:
+            tx.execute(insert(sessions).values(values))
+        return cookie
+
+    def of(self, cookie: str, *, now: datetime, idle: timedelta, longest: timedelta) -> Actor | None:
+        """See Sessions."""
+        mine = sessions.c.cookie_sha256 == _digest(cookie)
+        with self._database.reading() as tx:
+            row = tx.execute(select(sessions).where(mine)).one_or_none()
+        if row is None or row.created + longest <= now or row.seen + idle <= now:
+            return None
+        if row.seen + _NOTED_AGAIN <= now:
+            with self._database.writing(durable=False) as tx:
+                tx.execute(update(sessions).where(mine).values(seen=now))
+        return Actor.model_validate(row.actor)
+
+    def end(self, cookie: str) -> None:
+        """See Sessions."""
+        with self._database.writing() as tx:
+            tx.execute(delete(sessions).where(sessions.c.cookie_sha256 == _digest(cookie)))
+
+    def prune(self, *, before: datetime) -> int:
+        """See Sessions."""
+        with self._database.writing() as tx:
+            return int(tx.execute(delete(sessions).where(sessions.c.created < before)).rowcount)
+
+
+def _digest(cookie: str) -> bytes:
+    return sha256(cookie.encode()).digest()

@@ -1,0 +1,76 @@
+"""A server put together: a runner's store and ports, its configuration, and what lets people in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from runner import wiring
+from runner.azure.network import Network
+from runner.domain.server_config import Limits, ServerConfig
+from runner.durable import new_id
+from runner.web.app import Entrance, build
+from runner.web.gate import StoreGate
+from runner.web.issuers import Issuers
+from runner.web.protection import Origin
+from runner.web.rates import Rates
+from runner.web.server import Server
+from runner.web.shelf import Shelf
+from runner.web.sign_in import LocalCode, SigningIn
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A server's means, its application, and the code by which whoever sits at the machine signs in; None with a configuration."""
+
+    server: Server
+    app: FastAPI
+    code: LocalCode | None
+
+
+@contextmanager
+def opened(
+    runner: wiring.Runner, paths: Sequence[Path], config: ServerConfig | None, *, works: bool, address: str
+) -> Iterator[Opened]:
+    """The server of this runner; `address` is how it is reached where the configuration does not say."""
+    settings, store = runner.settings, runner.store
+    network = Network(proxy=settings.proxy, no_proxy=settings.no_proxy, ca_file=settings.ca_file)
+    for value in network.secrets():
+        runner.redactor.add(value)
+    server = Server(
+        ports=runner.ports,
+        fleet=store.fleet,
+        states=store.states,
+        requests=store.requests,
+        shelf=Shelf(paths, store.fleet),
+        review_expires=settings.review_expires,
+        public_url=(config.public_url if config is not None else address).rstrip("/"),
+        works=works,
+        keep_quiet_runs=settings.keep_quiet_runs,
+        new_id=new_id,
+    )
+    with network.client(network.tls()) as client:
+        issuers = Issuers(client, wiring.now)
+        rates = Rates(config.limits if config is not None else Limits())
+        origin = Origin(config.origin if config is not None else None)
+        code = LocalCode(wiring.now) if config is None else None
+        signing_in = SigningIn(
+            sessions=store.sessions,
+            issuers=issuers,
+            client=client,
+            secret=runner.secret,
+            rates=rates,
+            origin=origin,
+            now=wiring.now,
+            config=config,
+            code=code,
+        )
+        gate = StoreGate(
+            sessions=store.sessions, tokens=store.tokens, config=config, issuers=issuers, rates=rates, now=wiring.now
+        )
+        app = build(server, Entrance(gate=gate, origin=origin, rates=rates, signing_in=signing_in))
+        yield Opened(server, app, code)

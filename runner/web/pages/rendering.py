@@ -1,0 +1,107 @@
+"""Templates and static files, and what every page has around it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from runner import packaged
+from runner.domain.harmless import plain
+from runner.domain.landing_zone import NEVER
+from runner.web.protection import STATIC
+
+_KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
+
+
+def page(request: Request, template: str, values: Mapping[str, Any], *, status: int = 200) -> Response:
+    """The page, with who asks (`me`, a Desk or None) and the token of its forms (`csrf`) known to its template."""
+    around = {
+        "csrf": getattr(request.state, "csrf", ""),
+        "me": getattr(request.state, "desk", None),
+        "path": request.url.path,
+        "now": datetime.now(UTC),
+    }
+    return HTMLResponse(environment().get_template(template).render({**around, **values}), status)
+
+
+@cache
+def environment() -> Environment:
+    """Templates that escape everything, and stop at a name that is not there."""
+    made = Environment(
+        loader=FileSystemLoader(packaged.templates() / "web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters["plain"] = plain
+    made.filters["moment"] = moment
+    made.filters["ago"] = ago
+    made.filters["plural"] = plural
+    made.filters["span"] = span
+    made.filters["every"] = every
+    made.globals["static"] = static_address
+    return made
+
+
+@cache
+def static_files() -> dict[str, tuple[str, bytes]]:
+    """Kind and content of every static file by the name in its address, which changes with the content."""
+    found = {}
+    for file in sorted((packaged.templates() / "web" / "static").iterdir()):
+        content = file.read_bytes()
+        found[_dated(file, content)] = (_KINDS.get(file.suffix, "application/octet-stream"), content)
+    return found
+
+
+def static_address(name: str) -> str:
+    """The address of a static file."""
+    file = packaged.templates() / "web" / "static" / name
+    return STATIC + _dated_once(file)
+
+
+@cache
+def _dated_once(file: Path) -> str:
+    return _dated(file, file.read_bytes())
+
+
+def _dated(file: Path, content: bytes) -> str:
+    return f"{file.stem}.{hashlib.sha256(content).hexdigest()[:12]}{file.suffix}"
+
+
+def moment(value: datetime) -> str:
+    """A point in time as records have it."""
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def ago(value: datetime, now: datetime) -> str:
+    """How long ago, in one unit."""
+    return f"{span(now - value)} ago" if now - value >= timedelta(seconds=1) else "just now"
+
+
+def span(duration: timedelta) -> str:
+    """A length of time, in one unit."""
+    seconds = int(duration.total_seconds())
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            return plural(seconds // size, name)
+    return plural(seconds, "second")
+
+
+def every(period: timedelta) -> str:
+    """How often something is done by itself."""
+    return "only when somebody asks" if period == NEVER else f"every {span(period)}".replace("every 1 ", "every ")
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """A count with its noun."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
