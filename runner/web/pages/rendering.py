@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,6 +19,7 @@ from runner.domain.harmless import plain
 from runner.domain.landing_zone import NEVER
 from runner.web.protection import STATIC
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
 
 
@@ -44,6 +46,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters["plain"] = plain
+    made.filters["log"] = log_line
     made.filters["moment"] = moment
     made.filters["ago"] = ago
     made.filters["plural"] = plural
@@ -76,6 +79,11 @@ def _dated_once(file: Path) -> str:
 
 def _dated(file: Path, content: bytes) -> str:
     return f"{file.stem}.{hashlib.sha256(content).hexdigest()[:12]}{file.suffix}"
+
+
+def log_line(text: str) -> str:
+    """A line of an engine's log without its colours."""
+    return plain(_COLOURS.sub("", text))
 
 
 def moment(value: datetime) -> str:

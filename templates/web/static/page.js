@@ -56,7 +56,7 @@
   }
   // As the server shows text from outside: nothing that turns the reading direction, or is not seen.
   function plain(text) {
-    return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}]/gu, function (sign) {
+    return text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, "").replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}]/gu, function (sign) {
       return sign === "\t" ? " " : "<U+" + sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + ">";
     });
   }
