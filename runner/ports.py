@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from runner.domain.access import Found, Invitation, Member
 from runner.domain.actor import Actor, Grant
+from runner.domain.audit import Entry, Head
 from runner.domain.azure_actions import Granted
 from runner.domain.blueprint import Published
 from runner.domain.building_block import BuildingBlock
@@ -480,10 +481,17 @@ class Runs(Protocol):
         """Runs that wait for a decision: those with most risks first, and among equals the oldest."""
 
     def move(
-        self, run_id: str, to: Status, *, now: datetime, failure: Failure | None = None, executor: str | None = None
+        self,
+        run_id: str,
+        to: Status,
+        *,
+        now: datetime,
+        failure: Failure | None = None,
+        executor: str | None = None,
+        by: str = "",
     ) -> Run:
-        """Bring the run to its next status, atomically; Refused when that does not follow from where it is, or when
-        another run of the tenant is executing."""
+        """Bring the run to its next status, atomically; `by` is who decided that, where somebody did. Refused when that does not follow
+        from where it is, or when another run of the tenant is executing."""
 
     def take_over(self, run_id: str, *, dead: str, executor: str, now: datetime) -> bool:
         """Make `executor` the run's, atomically; False when it is no longer the dead one's."""
@@ -673,7 +681,7 @@ class Tokens(Protocol):
     def all(self) -> tuple[ApiToken, ...]:
         """Every token, newest first."""
 
-    def revoke(self, token_id: str, *, now: datetime) -> ApiToken:
+    def revoke(self, token_id: str, *, by: str, now: datetime) -> ApiToken:
         """Have it open nothing any more; InputError where there is none."""
 
 
@@ -701,6 +709,28 @@ class Requests(Protocol):
 
     def prune(self, *, before: datetime) -> int:
         """Forget requests from before this moment."""
+
+
+class Audit(Protocol):
+    """The record of who did what. What the store itself writes is recorded with it; this is for what has no other write."""
+
+    def record(
+        self,
+        what: str,
+        *,
+        by: str,
+        about: str = "",
+        zone: str = "",
+        details: Mapping[str, Any] | None = None,
+        now: datetime,
+    ) -> None:
+        """Add an entry; `details` are JSON without any secret."""
+
+    def head(self) -> Head:
+        """The end of the chain."""
+
+    def entries(self, *, after: int = 0, about: str | None = None) -> Iterator[Entry]:
+        """Entries after this number, in order, a few in memory at a time."""
 
 
 class Deletions(Protocol):

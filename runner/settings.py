@@ -41,6 +41,12 @@ def default_store() -> str:
     return str(Path(base) / "landing-zone-runner")
 
 
+def default_audit_key() -> Path:
+    """`$XDG_CONFIG_HOME/landing-zone-runner/audit-key`, or its usual place below the home directory: never in the store."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "landing-zone-runner" / "audit-key"
+
+
 class LimitSettings(BaseModel):
     """Time limits of the engine's phases (ISO 8601 durations like PT30M, or seconds)."""
 
@@ -73,6 +79,11 @@ class Settings(BaseSettings):
     store_key_file: Path | None = None
     """File with the key that plans and states are encrypted with. Default: `key` in the store's directory, made on first use."""
     store_key: SecretStr | None = None
+    """The key itself, where it comes from a secret store; goes before the file."""
+    audit_key_file: Path | None = None
+    """File with the key that the audit is bound with, one per line, the first for new entries. Kept elsewhere than the store. Default:
+    `audit-key` in the user's configuration directory, made on first use; in a sandbox its own."""
+    audit_key: SecretStr | None = None
     """The key itself, where it comes from a secret store; goes before the file."""
     work_dir: Path | None = None
     """Private directory for the workspaces of runs. Default: `work` in the store's directory."""
@@ -110,7 +121,9 @@ class Settings(BaseSettings):
     def _apart_from_the_real_world(cls, given: dict[str, object]) -> dict[str, object]:
         """What was tried in a sandbox, states and approvals of function calls, must never be taken for Azure's."""
         if given.get("sandbox") and not given.get("store"):
-            return {**given, "store": str(Path(str(given["sandbox"])) / "store")}
+            place = Path(str(given["sandbox"]))
+            own_key = {} if given.get("audit_key") else {"audit_key_file": str(place / "audit-key")}
+            return {**own_key, **given, "store": str(place / "store")}
         return given
 
     @field_validator("no_proxy", "function_hosts", mode="before")

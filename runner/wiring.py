@@ -341,9 +341,16 @@ def open_runner(settings: Settings) -> Iterator[Runner]:
     configure(settings.log_level, redactor)
     if settings.store_key is not None:
         redactor.add(settings.store_key.get_secret_value())
+    if settings.audit_key is not None:
+        redactor.add(settings.audit_key.get_secret_value())
     with ExitStack() as stack:
         store = stack.enter_context(
-            open_store(settings.store.get_secret_value(), keyring(settings), keep_versions=settings.keep_states)
+            open_store(
+                settings.store.get_secret_value(),
+                keyring(settings),
+                audit_keyring(settings),
+                keep_versions=settings.keep_states,
+            )
         )
         sandbox = read_handle(settings.sandbox) if settings.sandbox is not None else None
         if sandbox is not None:  # azure-identity asks the process's own environment
@@ -373,6 +380,26 @@ def keyring(settings: Settings) -> Keyring:
     if settings.store_key_file is None:
         prepare_directory(Path(where))
     return Keyring.from_file(settings.store_key_file or Path(where) / "key")
+
+
+def audit_keyring(settings: Settings) -> Keyring:
+    """The keys that the audit's entries are bound with: from the variable, else from the file, which is made on first use."""
+    if settings.audit_key is not None:
+        return Keyring.from_value(settings.audit_key)
+    path = settings.audit_key_file
+    if path is None and is_address(settings.store.get_secret_value()):
+        raise InputError(
+            "No key for the audit",
+            code="audit-key-missing",
+            detail="The audit of a store in PostgreSQL needs its key from a file or variable that all workers share.",
+            hint="Set LZR_AUDIT_KEY_FILE or LZR_AUDIT_KEY; the store's own key must not be it.",
+        )
+    if path is None:
+        from runner.settings import default_audit_key
+
+        path = default_audit_key()
+        prepare_directory(path.parent)
+    return Keyring.from_file(path, named="LZR_AUDIT_KEY_FILE")
 
 
 def shown(where: str) -> str:

@@ -37,6 +37,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
         if name.upper().startswith(_CLEARED):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
     monkeypatch.setenv("CHECKPOINT_DISABLE", "1")
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", os.devnull)
 

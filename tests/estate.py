@@ -28,8 +28,8 @@ from runner.domain.run import Run, Status
 from runner.sandbox.azure.server import Sandbox
 from runner.sandbox.azure.world import LoggedCall
 from runner.sandbox.provider.mirror import install
-from runner.store.opening import Store, is_address, open_store
-from runner.store.sealing import Keyring
+from runner.store.opening import Store, is_address
+from tests.store.making import opened as opened_store
 
 DEMO = Path(__file__).parent.parent / "examples" / "demo"
 SECRET = "sandbox-runner-secret"
@@ -116,7 +116,7 @@ class Estate:
     @contextmanager
     def store(self) -> Iterator[Store]:
         """The store as these processes have it, opened here."""
-        with open_store(self.where, Keyring.from_file(self.directory / "key")) as opened:
+        with opened_store(self.where, self.directory / "key") as opened:
             yield opened
 
     def runs(self, *statuses: Status, tenant: str | None = None) -> tuple[Run, ...]:
@@ -224,6 +224,8 @@ def opened_estate(
         shutil.copytree(like / "store", store)
         shutil.copyfile(like / "key", directory / "key")
         (directory / "key").chmod(0o600)
+        shutil.copyfile(like / "audit-key", directory / "audit-key")
+        (directory / "audit-key").chmod(0o600)
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG") or "COVERAGE" in name}
     environment = kept | {
         "HOME": str(directory),
@@ -232,6 +234,7 @@ def opened_estate(
         "LZR_SANDBOX": str(certificates),
         "LZR_STORE": store,
         "LZR_STORE_KEY_FILE": str(directory / "key"),
+        "LZR_AUDIT_KEY_FILE": str(directory / "audit-key"),
         "LZR_WORK_DIR": str(directory / "work"),
         "LZR_MIRROR": str(install(certificates / "stand-ins")),
         "LZ_CLIENT_SECRET": SECRET,

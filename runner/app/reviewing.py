@@ -165,7 +165,7 @@ def reject(run: Run, *, by: str, ports: Ports, comment: str = "") -> Run:
     _expect_waiting(run, or_approved=True)
     ports.bundles.discard(run.id)
     reason = Failure(family="refused", code="rejected", summary=f"Rejected by {by}", detail=comment)
-    return ports.runs.move(run.id, Status.REJECTED, now=ports.now(), failure=reason)
+    return ports.runs.move(run.id, Status.REJECTED, now=ports.now(), failure=reason, by=by)
 
 
 def cancel(run: Run, *, by: str, ports: Ports) -> Run:

@@ -1,7 +1,7 @@
 """The command line. Commands are imported when they are called, so that `lzr --help` is quick.
 
 Exit codes: 0 done (or nothing to do), 2 wrong input, 3 refused, 4 the engine failed, 5 something outside failed, 6 waits for
-approval, 7 `lzr doctor` found something to mend, 70 a bug, 130 canceled.
+approval, 7 `lzr doctor` or `lzr audit verify` found something, 70 a bug, 130 canceled.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("runner.cli.doctor", "Look at everything that runs depend on, and say how to mend it."),
     "serve": ("runner.cli.serve", "Serve the page and the API, and execute runs."),
     "token": ("runner.cli.token", "Tokens by which programs speak to a server."),
+    "audit": ("runner.cli.audit", "The record of who did what, and whether it was changed."),
     "agent": ("runner.cli.agent", "Execute the building-block runs of a meshStack."),
     "store": ("runner.cli.store", "Back up, restore and check the store; rotate its key."),
     "sandbox": ("runner.cli.sandbox", "An Azure on this machine, to try things out."),
@@ -54,7 +55,7 @@ SECTIONS = {
     "Documents": ("init", "validate", "schema", "render", "migrate"),
     "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel"),
     "Look": ("runs", "run", "tenant", "tenants", "state"),
-    "Operate": ("serve", "token", "agent", "doctor", "store", "sandbox"),
+    "Operate": ("serve", "token", "audit", "agent", "doctor", "store", "sandbox"),
 }
 
 

@@ -59,7 +59,9 @@ def restore(archive: Path, force: bool) -> int:
             detail="It is on PostgreSQL.",
             hint="pg_restore, with the key it was made under",
         )
-    restore_archive(archive, Path(where), wiring.keyring(read), now=wiring.now(), force=force)
+    restore_archive(
+        archive, Path(where), wiring.keyring(read), wiring.audit_keyring(read), now=wiring.now(), force=force
+    )
     click.echo(f"Restored {archive}.   lzr store check")
     if read.store_key is None and read.store_key_file is not None:
         click.echo(f"It opens with {read.store_key_file}: leave LZR_STORE_KEY_FILE set to it.")

@@ -102,7 +102,7 @@ def revoke(token_id: str) -> int:
       lzr token revoke "$(lzr token list --json | jq -r '.[0].id')"
     """
     with opened() as runner:
-        revoked = runner.store.tokens.revoke(token_id, now=runner.ports.now())
+        revoked = runner.store.tokens.revoke(token_id, by=me(), now=runner.ports.now())
         click.echo(f"Revoked: {revoked.id}.")
     return 0
 

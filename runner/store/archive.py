@@ -105,7 +105,9 @@ def back_up(opened: Store, to: Path, *, now: datetime) -> Manifest:
     return manifest
 
 
-def restore(archive: Path, directory: Path, keyring: Keyring, *, now: datetime, force: bool = False) -> Manifest:
+def restore(
+    archive: Path, directory: Path, keyring: Keyring, audit_keyring: Keyring, *, now: datetime, force: bool = False
+) -> Manifest:
     """Put the archive's databases into the directory. Refused when the store there is open, or is not empty without `force`;
     nothing is touched before the archive was unpacked, opened with the key and checked."""
     prepare_directory(directory)
@@ -129,7 +131,7 @@ def restore(archive: Path, directory: Path, keyring: Keyring, *, now: datetime, 
                 shutil.rmtree(left_by_a_kill)
             with explained(), TemporaryDirectory(dir=directory, prefix=_UNPACKED) as place:
                 manifest = _unpack(archive, Path(place), keyring)
-                _age(Path(place), keyring, now=now)
+                _age(Path(place), keyring, audit_keyring, now=now)
                 _swap(Path(place), directory, manifest)
         except OSError as error:
             raise cannot_write(directory, error) from error
@@ -238,9 +240,9 @@ def _written(content: IO[bytes], to: Path, expected: ArchivedFile) -> str:
     return digest.hexdigest() if size == expected.size else ""
 
 
-def _age(place: Path, keyring: Keyring, *, now: datetime) -> None:
+def _age(place: Path, keyring: Keyring, audit_keyring: Keyring, *, now: datetime) -> None:
     """End what must not go on from the past, and make sure that the store is sound."""
-    with open_store(place, keyring) as restored:
+    with open_store(place, keyring, audit_keyring) as restored:
         findings = check(restored).findings
         if findings:
             raise Refused(
@@ -252,6 +254,7 @@ def _age(place: Path, keyring: Keyring, *, now: datetime) -> None:
         with restored.database.writing() as tx:
             tx.execute(update(attempts).values(closed=True))
             tx.execute(delete(state_locks))
+            restored.audit.enter(tx, "store-restored", by="", now=now)
         for run in restored.runs.find(statuses=tuple(_ENDS), limit=1_000_000):
             restored.runs.move(run.id, _ENDS[run.status], now=now, failure=_RESTORED)
     for database in _databases(place):

@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from runner.errors import InputError, Refused, RemoteFailed, RunnerError
+from runner.store.audit import SqlAudit, begin
 from runner.store.sealing import Keyring
 from runner.store.tables import SCHEMA_VERSION, Sealed, metadata, store, tenants
 
@@ -41,9 +42,10 @@ _SCHEMA_LOCK = 0x6C7A7201  # PostgreSQL advisory lock: one process at a time mak
 class Database:
     """One open database and the keys to its sealed columns."""
 
-    def __init__(self, engine: Engine, keyring: Keyring) -> None:
+    def __init__(self, engine: Engine, keyring: Keyring, audit_keyring: Keyring) -> None:
         self.engine = engine
         self.keyring = keyring
+        self.audit = SqlAudit(self, audit_keyring)
         self.is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer: threads queue here, in order, instead of polling the file
         self._writer = Lock()
@@ -105,6 +107,7 @@ class Database:
                 metadata.create_all(connection)
                 values = {"id": 1, "schema_version": SCHEMA_VERSION, "key": self.keyring.first()}
                 connection.execute(store.insert().values(values))
+                begin(connection)
                 return
             _migrate(connection, row.schema_version)
             self.keyring.require(row.key)

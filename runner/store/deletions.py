@@ -37,6 +37,15 @@ class SqlDeletions:
                 )
             tx.execute(delete(deletions).where(deletions.c.tenant == deletion.tenant))
             tx.execute(insert(deletions).values(**deletion.model_dump(), snapshot=dict(snapshot)))
+            told = {"reason": deletion.reason}
+            self._database.audit.enter(
+                tx,
+                "deletion-asked",
+                by=deletion.requested_by,
+                about=deletion.tenant,
+                details=told,
+                now=deletion.requested,
+            )
         return deletion
 
     def of(self, tenant: str) -> Deletion | None:
@@ -72,6 +81,8 @@ class SqlDeletions:
             moved = known.to(to, by=by, comment=comment, now=now)
             kept = {} if moved.under_way else {"snapshot": None}
             tx.execute(update(deletions).where(deletions.c.tenant == tenant).values(**moved.model_dump(), **kept))
+            told = {"comment": comment} if comment else {}
+            self._database.audit.enter(tx, f"deletion-{to}", by=by, about=tenant, details=told, now=now)
         return moved
 
     def forget(self, tenant: str) -> bool:

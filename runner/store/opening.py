@@ -19,6 +19,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from runner.errors import Refused
+from runner.store.audit import SqlAudit
 from runner.store.bundles import SqlBundles
 from runner.store.claims import SqlClaims
 from runner.store.database import Database, postgres_engine, sqlite_engine, sqlite_engine_for_workflows
@@ -63,6 +64,10 @@ class Store:
     close: Callable[[], None]
 
     @property
+    def audit(self) -> SqlAudit:
+        return self.database.audit
+
+    @property
     def engine(self) -> Engine:
         return self.database.engine
 
@@ -79,8 +84,9 @@ class Store:
         self.close()
 
 
-def open_store(where: str | Path, keyring: Keyring, *, keep_versions: int = 50) -> Store:
-    """Open the store, making or migrating it if need be; `keep_versions` of each tenant's state are kept."""
+def open_store(where: str | Path, keyring: Keyring, audit_keyring: Keyring, *, keep_versions: int = 50) -> Store:
+    """Open the store, making or migrating it if need be; `keep_versions` of each tenant's state are kept. The first key of `audit_keyring`
+    makes the MACs of the audit, the others are of entries that were made before."""
     with ExitStack() as opened:
         directory = None if is_address(where) else Path(where).absolute()
         if directory is None:
@@ -90,7 +96,7 @@ def open_store(where: str | Path, keyring: Keyring, *, keep_versions: int = 50) 
             opened.enter_context(_in_use(directory))
             engine = _engine_in(directory)
         opened.callback(engine.dispose)
-        database = Database(engine, keyring)
+        database = Database(engine, keyring, audit_keyring)
         database.prepare()
         liveness = PostgresLiveness(engine) if directory is None else FileLiveness(directory / ALIVE)
         return Store(

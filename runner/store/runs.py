@@ -59,6 +59,9 @@ _STANDING = select(
 _FORGOTTEN_AT_ONCE = 500
 _AT_ONCE = 500  # ids in one query
 _CHANGED_NOTHING = (Status.UNCHANGED, Status.SUPERSEDED, Status.EXPIRED, Status.REJECTED)
+_DECISIONS = frozenset({Status.APPROVED, Status.REJECTED, Status.CANCELED})
+_EFFECTS = frozenset({Status.APPLYING, Status.APPLIED})
+_EXECUTING_STILL = frozenset({Status.APPLYING})
 _INFORMS = frozenset({Kind.LOG, Kind.STEP_STARTED, Kind.STEP_SUCCEEDED, Kind.WARNING})
 
 
@@ -80,9 +83,20 @@ class SqlRuns:
                 return _same(_run(kept), run)
             older = _ROW.where(runs.c.tenant == run.tenant, runs.c.status.in_(REPLACEABLE))
             for row in tx.execute(older.with_for_update()).all():
-                _advance(tx, row, Status.SUPERSEDED, now=run.created, by=run.id)
+                self._advance(tx, row, Status.SUPERSEDED, now=run.created, by=run.id)
             tx.execute(insert(runs).values(**run.model_dump(), snapshot=dict(snapshot), cancel_requested=False))
             _journal(tx, run.id, Kind.STATUS, {"status": run.status.value}, now=run.created)
+            if run.requested_by != SCHEDULE:
+                told = {"tenant": run.tenant, "behavior": run.behavior.value, "reason": run.reason}
+                self._database.audit.enter(
+                    tx,
+                    "run-started",
+                    by=run.requested_by,
+                    about=run.id,
+                    zone=run.landing_zone,
+                    details=told,
+                    now=run.created,
+                )
             if "meshstack" not in run.options:
                 place = {"landing_zone": run.landing_zone, "workspace": run.workspace, "newest_run": run.id}
                 tx.execute(update(tenants).where(tenants.c.tenant == run.tenant).values(**place))
@@ -174,7 +188,14 @@ class SqlRuns:
             return tuple(_run(row) for row in tx.execute(query.order_by(*order).offset(offset).limit(limit)))
 
     def move(
-        self, run_id: str, to: Status, *, now: datetime, failure: Failure | None = None, executor: str | None = None
+        self,
+        run_id: str,
+        to: Status,
+        *,
+        now: datetime,
+        failure: Failure | None = None,
+        executor: str | None = None,
+        by: str = "",
     ) -> Run:
         try:
             with self._database.writing() as tx:
@@ -182,7 +203,7 @@ class SqlRuns:
                 self._refuse_take_over(row, to, executor)
                 if to is Status.APPLYING and row.status is Status.APPROVED:
                     _refuse_unapproved(tx, row, now)
-                return _advance(tx, row, to, now=now, failure=failure, executor=executor)
+                return self._advance(tx, row, to, now=now, failure=failure, executor=executor, by=by)
         except IntegrityError:
             raise self._tenant_busy(run_id) from None
 
@@ -246,8 +267,12 @@ class SqlRuns:
         with self._database.writing() as tx:
             row = self._hold(tx, run_id)
             if row.status not in EXECUTING:
-                return _advance(tx, row, Status.CANCELED, now=now, by=by)
+                return self._advance(tx, row, Status.CANCELED, now=now, by=by)
             tx.execute(update(runs).where(runs.c.id == run_id).values(cancel_requested=True))
+            told = {"tenant": row.tenant, "status": row.status.value}
+            self._database.audit.enter(
+                tx, "run-cancel-asked", by=by, about=run_id, zone=row.landing_zone, details=told, now=now
+            )
             return _run(row)
 
     def cancel_requested(self, run_id: str) -> bool:
@@ -274,7 +299,7 @@ class SqlRuns:
             _refuse_wrong_approval(row, approval, now)
             _run(row).to(Status.APPROVED, now=now)
             tx.execute(insert(approvals).values(**_fields(approval), voided=False))
-            return _advance(tx, row, Status.APPROVED, now=now, by=approval.by)
+            return self._advance(tx, row, Status.APPROVED, now=now, by=approval.by, comment=approval.comment)
 
     def approvals(self, run_id: str) -> tuple[Approval, ...]:
         """Those that stand, oldest first; the journal keeps who approved what was voided since."""
@@ -323,6 +348,52 @@ class SqlRuns:
             kept = {**known, group_id: [*others, object_id] if granted else others}
             tx.execute(update(tenants).where(tenants.c.tenant == tenant).values(granted=kept))
 
+    def _advance(
+        self,
+        tx: Connection,
+        row: Row[Any],
+        to: Status,
+        *,
+        now: datetime,
+        failure: Failure | None = None,
+        executor: str | None = None,
+        by: str = "",
+        comment: str = "",
+    ) -> Run:
+        """Take the step, and the one that follows by itself; journal both. An approval that was not used is void then, and a plan
+        that can no longer be applied is not kept."""
+        run = _run(row)
+        path = (to, *_at_once(tx, row, to))
+        moved = run
+        for status in path:
+            moved = moved.to(status, now=now, failure=failure)
+        if executor is not None:
+            moved = moved.model_copy(update={"executor": executor})
+        _keep(tx, moved)
+        for status in path:
+            _journal(tx, run.id, Kind.STATUS, {"status": status.value} | ({"by": by} if by else {}), now=now)
+        if any(a is Status.APPROVED and b is not Status.APPLYING for a, b in pairwise((run.status, *path))):
+            _void(tx, run.id)
+        _note_of_tenant(tx, moved, now)
+        self._record(tx, run, path, by=by, comment=comment, now=now)
+        if moved.status in ENDED:
+            tx.execute(delete(bundles).where(bundles.c.run == run.id))
+            tx.execute(delete(holdings).where(holdings.c.run == run.id, holdings.c.stage == Stage.RESERVED))
+        return moved
+
+    def _record(
+        self, tx: Connection, run: Run, path: Sequence[Status], *, by: str, comment: str, now: datetime
+    ) -> None:
+        """What somebody decided, and what was done to Azure; not that nothing had to be done."""
+        for status in path:
+            decided = by and status in _DECISIONS
+            if decided or status in _EFFECTS or (run.status is Status.APPLYING and status not in _EXECUTING_STILL):
+                told = {"tenant": run.tenant, "digest": run.digest} | ({"comment": comment} if comment else {})
+                who = by if decided else run.executor
+                self._database.audit.enter(
+                    tx, f"run-{status}", by=who, about=run.id, zone=run.landing_zone, details=told, now=now
+                )
+
     def _hold(self, tx: Connection, run_id: str) -> Row[Any]:
         """The run's row, after its tenant's: in this order everywhere, so that two who write never wait for each other."""
         tenant = tx.execute(select(runs.c.tenant).where(runs.c.id == run_id)).scalar_one_or_none()
@@ -352,37 +423,6 @@ class SqlRuns:
             detail=f"{tenant} is held by {named}.",
             hint="Wait for it to end, or cancel it.",
         )
-
-
-def _advance(
-    tx: Connection,
-    row: Row[Any],
-    to: Status,
-    *,
-    now: datetime,
-    failure: Failure | None = None,
-    executor: str | None = None,
-    by: str = "",
-) -> Run:
-    """Take the step, and the one that follows by itself; journal both. An approval that was not used is void then, and a plan
-    that can no longer be applied is not kept."""
-    run = _run(row)
-    path = (to, *_at_once(tx, row, to))
-    moved = run
-    for status in path:
-        moved = moved.to(status, now=now, failure=failure)
-    if executor is not None:
-        moved = moved.model_copy(update={"executor": executor})
-    _keep(tx, moved)
-    for status in path:
-        _journal(tx, run.id, Kind.STATUS, {"status": status.value} | ({"by": by} if by else {}), now=now)
-    if any(a is Status.APPROVED and b is not Status.APPLYING for a, b in pairwise((run.status, *path))):
-        _void(tx, run.id)
-    _note_of_tenant(tx, moved, now)
-    if moved.status in ENDED:
-        tx.execute(delete(bundles).where(bundles.c.run == run.id))
-        tx.execute(delete(holdings).where(holdings.c.run == run.id, holdings.c.stage == Stage.RESERVED))
-    return moved
 
 
 def _at_once(tx: Connection, row: Row[Any], to: Status) -> tuple[Status, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -51,8 +52,11 @@ def envelope_mark(key: str) -> bytes:
 class Keyring:
     """The keys that open this store. Several during a rotation; all may open, the store says which one seals."""
 
-    def __init__(self, keys: Mapping[str, bytes], *, path: Path | None = None) -> None:
+    def __init__(
+        self, keys: Mapping[str, bytes], *, path: Path | None = None, named: str = "LZR_STORE_KEY_FILE"
+    ) -> None:
         self.path = path
+        self.named = named
         self._keys = dict(keys)
         self._reading = Lock()
 
@@ -60,9 +64,10 @@ class Keyring:
         return f"Keyring({', '.join(self._keys)})"
 
     @classmethod
-    def from_file(cls, path: Path) -> Keyring:
-        """The keys in this file, one per line; the file need not exist before a new store asks for its first key."""
-        return cls(_read(path) if path.exists() else {}, path=path)
+    def from_file(cls, path: Path, *, named: str = "LZR_STORE_KEY_FILE") -> Keyring:
+        """The keys in this file, one per line; the file need not exist before a new store asks for its first key. `named` is the setting
+        that errors speak of."""
+        return cls(_read(path) if path.exists() else {}, path=path, named=named)
 
     @classmethod
     def from_value(cls, value: SecretStr) -> Keyring:
@@ -76,7 +81,7 @@ class Keyring:
     def first(self) -> str:
         """Id of the key that a new store is sealed with; makes one where a file has none yet."""
         if not self._keys and self.path is not None:
-            _expect_folder(self.path)
+            _expect_folder(self.path, self.named)
             with _held(self.path):
                 if not self.path.exists():
                     _write(self.path, [secrets.token_bytes(_KEY_BYTES)])
@@ -96,8 +101,13 @@ class Keyring:
         """Refused when the key that the store is sealed with is not among these."""
         if not self.holds(key):
             if self.path is not None:
-                _expect_folder(self.path)
+                _expect_folder(self.path, self.named)
             raise _does_not_open(key, self.ids)
+
+    def mac(self, content: bytes, *, key: str) -> str:
+        """HMAC-SHA256 of the content, in hex."""
+        self.require(key)
+        return hmac.digest(self._keys[key], content, "sha256").hex()
 
     def seal(self, content: bytes, *, key: str, kind: str, owner: tuple[str | int, ...]) -> bytes:
         """An envelope that opens only as this kind and for this owner."""
@@ -271,14 +281,14 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _expect_folder(path: Path) -> None:
+def _expect_folder(path: Path, named: str) -> None:
     """The folder of the default key file is made with the store; another one is the setting's business."""
     if not path.parent.is_dir():
         raise InputError(
             "The folder of the store's key is not there",
             code="store-key-no-folder",
-            detail=f"LZR_STORE_KEY_FILE is {path}, and {path.parent} is no folder.",
-            hint="Correct LZR_STORE_KEY_FILE, mount the folder, or make it for yourself alone: "
+            detail=f"{named} is {path}, and {path.parent} is no folder.",
+            hint=f"Correct {named}, mount the folder, or make it for yourself alone: "
             f"mkdir -p -m 700 {shlex.quote(str(path.parent))}",
         )
 

@@ -27,6 +27,7 @@ class SqlSessions:
         values = {"cookie_sha256": _digest(cookie), "actor": actor.model_dump(mode="json"), "created": now, "seen": now}
         with self._database.writing() as tx:
             tx.execute(insert(sessions).values(values))
+            self._database.audit.enter(tx, "signed-in", by=actor.label, details={"person": actor.person}, now=now)
         return cookie
 
     def of(self, cookie: str, *, now: datetime, idle: timedelta, longest: timedelta) -> Actor | None:

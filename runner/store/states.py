@@ -137,6 +137,8 @@ class SqlStates:
             if newest is not None and newest.sha256 == state.sha256:
                 return newest
             _refuse_conflict(newest, state)
+            told = {"serial": state.serial, "sha256": state.sha256}
+            self._database.audit.enter(tx, "state-taken-in", by=by, about=tenant, details=told, now=now)
             return self._add(tx, tenant, state, by=by, now=now)
 
     def lock(self, attempt: Attempt, info: Mapping[str, Any], *, now: datetime) -> LockHolder | None:
@@ -186,6 +188,8 @@ class SqlStates:
                 return _version(row)
             again = _readable(_with_serial(self._content(row), newest.serial + 1))
             _refuse_conflict(newest, again)
+            told = {"version": number, "serial": newest.serial + 1}
+            self._database.audit.enter(tx, "state-rolled-back", by=by, about=tenant, details=told, now=now)
             return self._add(tx, tenant, again, by=by, now=now)
 
     def tenants(self) -> tuple[str, ...]:

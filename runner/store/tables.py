@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -31,6 +32,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    event,
 )
 from sqlalchemy.engine import Dialect
 
@@ -41,6 +43,11 @@ from runner.domain.subscription import Stage
 
 SCHEMA_VERSION = 1
 """Counts up with every change of the tables; `database.MIGRATIONS` then says how the step is taken."""
+
+
+def kept_text(text: str) -> str:
+    """The text as both databases can keep it."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 class Words(TypeDecorator[str]):
@@ -54,9 +61,7 @@ class Words(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        return value.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        return None if value is None else kept_text(value)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -341,6 +346,54 @@ requests = Table(  # to start runs, each of which its sender may repeat
     Column("answer", Json),  # none while it is under way, or its server died
     PrimaryKeyConstraint("actor", "key"),
     Index("requests_by_age", "at"),
+)
+
+audit = Table(  # who did what; see domain.audit
+    "audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("what", Words, nullable=False),
+    Column("about", Words, nullable=False),
+    Column("zone", Words, nullable=False),
+    Column("details", Json, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("mac", Words, nullable=False),
+    Index("audit_about", "about", "number"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("mac", Words, nullable=False),
+    CheckConstraint("id = 1", name="one_head"),
+)
+
+
+def _once_made(dialect: str, statement: str) -> None:
+    ddl: Any = DDL(statement)  # type: ignore[no-untyped-call]
+    event.listen(audit, "after_create", ddl.execute_if(dialect=dialect))
+
+
+# The chain shows what was changed; these keep it from happening by mistake.
+for _statement in ("UPDATE", "DELETE"):
+    _once_made(
+        "sqlite",
+        f"CREATE TRIGGER audit_no_{_statement.lower()} BEFORE {_statement} ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END",
+    )
+_once_made(
+    "postgresql",
+    "CREATE FUNCTION audit_only_added_to() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RAISE EXCEPTION 'the audit is only added to'; END $$",
+)
+_once_made(
+    "postgresql",
+    "CREATE TRIGGER audit_only_added_to BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+    "FOR EACH STATEMENT EXECUTE FUNCTION audit_only_added_to()",
 )
 
 claims = Table(  # runs of a meshStack that this store's agents have taken and not reported to their end

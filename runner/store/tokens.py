@@ -45,8 +45,12 @@ class SqlTokens:
             "created": token.created,
             "expires": token.expires,
         }
+        told = {"name": token.name, "grants": values["grants"], "expires": token.expires.isoformat()}
         with self._database.writing() as tx:
             tx.execute(insert(tokens).values(values))
+            self._database.audit.enter(
+                tx, "token-created", by=token.created_by, about=token.id, details=told, now=token.created
+            )
         return _written(token.id, secret)
 
     def find(self, secret: str, *, now: datetime) -> ApiToken | None:
@@ -71,7 +75,7 @@ class SqlTokens:
                 _token(row) for row in tx.execute(select(tokens).order_by(tokens.c.created.desc(), tokens.c.id))
             )
 
-    def revoke(self, token_id: str, *, now: datetime) -> ApiToken:
+    def revoke(self, token_id: str, *, by: str, now: datetime) -> ApiToken:
         """See Tokens."""
         with self._database.writing() as tx:
             row = tx.execute(select(tokens).where(tokens.c.id == token_id).with_for_update()).one_or_none()
@@ -85,6 +89,7 @@ class SqlTokens:
             if row.revoked is None:
                 tx.execute(update(tokens).where(tokens.c.id == token_id).values(revoked=now))
                 row = tx.execute(select(tokens).where(tokens.c.id == token_id)).one()
+                self._database.audit.enter(tx, "token-revoked", by=by, about=token_id, now=now)
         return _token(row)
 
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,9 @@ def rotate_key(opened: Store) -> Rotation:
             # waits for those who seal with the old key at this moment: see Database.seal
             before = tx.execute(select(store.c.key).with_for_update()).scalar_one()
             tx.execute(update(store).values(key=new))
+            if before != new:
+                told = {"from": before, "to": new}
+                database.audit.enter(tx, "store-key-rotated", by="", details=told, now=datetime.now(UTC))
         resealed = sum(_reseal(database, sealed, new) for sealed in SEALED)
         if before == new and resealed == 0:
             raise Refused(

@@ -13,9 +13,8 @@ import pytest
 import yaml
 
 import runner
-from runner.store.opening import open_store
-from runner.store.sealing import Keyring
 from tests.estate import TENANT, Estate, opened_estate
+from tests.store.making import opened as opened_store
 
 SEED = Path(runner.__file__).parent / "sandbox" / "azure" / "default_seed.yaml"
 CLIENT_SECRET = 'canary-client-secret-"\\/ü+&=9f3a'
@@ -83,7 +82,7 @@ def test_no_secret_is_in_anything_the_runner_wrote(planted: Estate) -> None:
     estate.fault(kind="fail", method="GET", path="/tags/default", status=403)
     lzr("plan", "documents", "--json", code=None)
     estate.mend()
-    with open_store(estate.where, Keyring.from_file(estate.directory / "key")) as store:
+    with opened_store(estate.where, estate.directory / "key") as store:
         plant_in_state(store)
     lzr("doctor", "documents")
     lzr("doctor", "documents", "--json", code=7, LZ_CLIENT_SECRET=CLIENT_SECRET + "-wrong")

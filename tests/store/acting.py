@@ -28,7 +28,7 @@ from runner.store.liveness import FileLiveness, PostgresLiveness
 from runner.store.opening import Store
 from runner.store.runs import SqlRuns
 from runner.store.sealing import Keyring
-from tests.store.making import NOW, a_state, opened
+from tests.store.making import NOW, a_state, audit_keys, opened
 
 TENANT = "acme.shop.prod"
 
@@ -206,7 +206,7 @@ def restore(where: str, key: Path, backup: str, die_at: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
-    archive.restore(Path(backup), Path(where), Keyring.from_file(key), now=NOW, force=True)
+    archive.restore(Path(backup), Path(where), Keyring.from_file(key), audit_keys(key), now=NOW, force=True)
 
 
 def killed_at(act: Callable[..., None]) -> Callable[..., None]:

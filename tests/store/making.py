@@ -17,8 +17,13 @@ NOW = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
+def audit_keys(key: Path) -> Keyring:
+    """The audit's keys of a test's store, beside the store's."""
+    return Keyring.from_file(key.with_name("audit-key"), named="LZR_AUDIT_KEY_FILE")
+
+
 def opened(where: str | Path, key: Path, **options: Any) -> Store:
-    return open_store(where, Keyring.from_file(key), **options)
+    return open_store(where, Keyring.from_file(key), audit_keys(key), **options)
 
 
 def a_run(run_id: str = "r1", tenant: str = "acme.shop.prod", **fields: Any) -> Run:

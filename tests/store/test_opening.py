@@ -22,7 +22,7 @@ from runner.store import tables
 from runner.store.opening import Store, open_store
 from runner.store.sealing import Keyring
 from tests.postgres import Postgres
-from tests.store.making import NOW, a_run, a_state, opened
+from tests.store.making import NOW, a_run, a_state, audit_keys, opened
 
 pytest_plugins = ("tests.store.fixtures",)
 
@@ -133,7 +133,7 @@ class TestKeys:
         opened(where, key).close()
         wrong = Keyring.from_value(SecretStr(base64.b64encode(b"x" * 32).decode()))
         with pytest.raises(Refused) as refused:
-            open_store(where, wrong)
+            open_store(where, wrong, audit_keys(key))
         assert refused.value.code == "store-key-does-not-open"
         assert key.read_text().strip() not in f"{refused.value} {refused.value.hint}"
 

@@ -24,7 +24,7 @@ from runner.store.archive import Manifest, back_up
 from runner.store.opening import Store, open_store
 from runner.store.sealing import Keyring
 from runner.store.upkeep import check, rotate_key
-from tests.store.making import HOUR, NOW, a_run, a_state, a_waiting_run, an_approved_run, opened
+from tests.store.making import HOUR, NOW, a_run, a_state, a_waiting_run, an_approved_run, audit_keys, opened
 
 pytest_plugins = ("tests.store.fixtures",)
 
@@ -37,7 +37,7 @@ def backup(tmp_path: Path) -> Path:
 
 
 def restored(backup: Path, to: Path, key: Path, *, force: bool = False) -> Manifest:
-    return archive.restore(backup, to, Keyring.from_file(key), now=NOW + HOUR, force=force)
+    return archive.restore(backup, to, Keyring.from_file(key), audit_keys(key), now=NOW + HOUR, force=force)
 
 
 def filled(store: Store) -> None:
@@ -396,10 +396,10 @@ class TestRotation:
             assert check(fresh).findings == ()
 
     def test_a_rotation_ends_where_another_machine_began_one_with_a_key_of_its_own(
-        self, where: str | Path, tmp_path: Path
+        self, where: str | Path, key: Path, tmp_path: Path
     ) -> None:
         old, first, second = a_key(), a_key(), a_key()
-        with open_store(where, Keyring.from_value(SecretStr(f"{first} {old} {second}"))) as store:
+        with open_store(where, Keyring.from_value(SecretStr(f"{first} {old} {second}")), audit_keys(key)) as store:
             with store.database.writing() as tx:
                 tx.execute(update(tables.store).values(key=store.keyring.ids[1]))
             filled(store)
@@ -427,26 +427,26 @@ class TestRotation:
         assert rotation.kept is not None
         assert Keyring.from_file(rotation.kept).ids == rotation.given_up
 
-    def test_a_key_from_a_variable_is_rotated_by_putting_the_new_one_first(self, where: str | Path) -> None:
+    def test_a_key_from_a_variable_is_rotated_by_putting_the_new_one_first(self, where: str | Path, key: Path) -> None:
         old, new = a_key(), a_key()
-        with open_store(where, Keyring.from_value(SecretStr(old))) as store:
+        with open_store(where, Keyring.from_value(SecretStr(old)), audit_keys(key)) as store:
             filled(store)
             with pytest.raises(Refused) as refused:
                 rotate_key(store)
             assert refused.value.code == "store-rotation-needs-a-key"
-        with open_store(where, Keyring.from_value(SecretStr(f"{new},{old}"))) as store:
+        with open_store(where, Keyring.from_value(SecretStr(f"{new},{old}")), audit_keys(key)) as store:
             rotation = rotate_key(store)
             assert (rotation.resealed, rotation.key, rotation.kept) == (3, store.keyring.ids[0], None)
-        with open_store(where, Keyring.from_value(SecretStr(new))) as store:
+        with open_store(where, Keyring.from_value(SecretStr(new)), audit_keys(key)) as store:
             assert check(store).findings == ()
         with pytest.raises(Refused) as refused:
-            open_store(where, Keyring.from_value(SecretStr(old)))
+            open_store(where, Keyring.from_value(SecretStr(old)), audit_keys(key))
         assert refused.value.code == "store-key-does-not-open"
 
-    def test_a_process_without_the_new_key_writes_nothing(self, where: str | Path) -> None:
+    def test_a_process_without_the_new_key_writes_nothing(self, where: str | Path, key: Path) -> None:
         old, new = a_key(), a_key()
-        with open_store(where, Keyring.from_value(SecretStr(old))) as late:
-            with open_store(where, Keyring.from_value(SecretStr(f"{new} {old}"))) as store:
+        with open_store(where, Keyring.from_value(SecretStr(old)), audit_keys(key)) as late:
+            with open_store(where, Keyring.from_value(SecretStr(f"{new} {old}")), audit_keys(key)) as store:
                 rotate_key(store)
             with pytest.raises(Refused) as refused:
                 late.states.take_in(TENANT, a_state(), by="anna", now=NOW)
