@@ -25,12 +25,15 @@ from runner.web.protection import HEALTH, STATIC, Origin, Protection
 from runner.web.rates import Rates, TooMany
 from runner.web.server import Server
 from runner.web.sign_in import SigningIn
+from runner.web.watch import path_of
 
 log = logging.getLogger("lzr")
 
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with the content
-PUBLIC = frozenset({HEALTH, STATIC + "{name}", "/sign-in", "/sign-in/callback", "/sign-out"})
-"""Paths that need nobody to be signed in."""
+PUBLIC = frozenset(
+    {HEALTH, STATIC + "{name}", "/sign-in", "/sign-in/begin", "/sign-in/callback", "/sign-in/show", "/sign-out"}
+)
+"""Paths that need nobody to be signed in. Every other route has a `Needs`."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _of_framework(request: Request, error: Exception) -> Response:
 
 
 def _bug(request: Request, error: Exception) -> Response:
-    log.error("request_failed", exc_info=error, extra={"path": request.url.path})
+    log.error("request_failed", exc_info=error, extra={"path": path_of(request.url.path)})
     found = RunnerError("The server has a bug", code="internal-error", hint="Its log says where.")
     return _answered(request, found)
 
@@ -125,7 +128,8 @@ def _answered(
     """A page for people and a problem for programs."""
     status = status_of(error)
     if status >= 500:
-        log.warning("request_failed", extra={"path": request.url.path, "code": error.code, "detail": error.detail})
+        facts = {"path": path_of(request.url.path), "code": error.code, "detail": error.detail}
+        log.warning("request_failed", extra=facts)
     if _is_page(request):
         if error.code == "not-signed-in" and request.method == "GET" and not request.url.path.startswith("/sign-in"):
             where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -134,6 +138,8 @@ def _answered(
     more = dict(headers or {})
     if status == 401:
         more["WWW-Authenticate"] = "Bearer"
+        if "hx-request" in request.headers:  # a part of a page, which cannot show the sign-in
+            more["HX-Redirect"] = "/sign-in"
     if isinstance(error, TooMany):
         more["Retry-After"] = str(error.retry_after)
     told = problem(error) | ({"problems": problems} if problems is not None else {})
