@@ -61,10 +61,10 @@ class StoreGate:
             try:
                 return self._by_token(secret.strip()) if scheme.lower() == "bearer" else _no_bearer()
             except Refused as error:
-                noted("access-refused", request, error=error)
                 self.rates.take(
                     "bad-token", client_of(request)
-                )  # a good token is never refused for somebody's bad ones
+                )  # and never a good one: somebody else may have sent the bad ones
+                noted("access-refused", request, error=error)
                 raise
         cookie = request.cookies.get(cookie_name(request))
         who = self.sessions.of(cookie, now=self.now(), idle=IDLE, longest=LONGEST) if cookie else None
@@ -73,7 +73,7 @@ class StoreGate:
         request.state.csrf = csrf_of(cookie)
         if request.method not in SAFE and not compare_digest(csrf.encode(), request.state.csrf.encode()):
             raise foreign()
-        return Actor(id=who.id, name=who.name, grants=self.rights(who), person=bool(who.issuer))
+        return Actor(id=who.id, name=who.name, grants=self.rights(who), person=who.person)
 
     def _by_token(self, secret: str) -> Actor:
         if secret.count(".") == 2:
@@ -135,7 +135,7 @@ def rights(config: ServerConfig | None) -> Rights:
     """Those of the configuration; without one, everything for whoever sits at this machine, and nothing for anybody else."""
     if config is not None:
         return config.grants
-    return lambda who: () if who.issuer else (Grant(role=Role.ADMIN),)
+    return lambda who: () if who.person else (Grant(role=Role.ADMIN),)
 
 
 class Needs:

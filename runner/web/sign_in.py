@@ -90,8 +90,8 @@ def end(request: Request) -> Response:
         if not how.rights(who):
             raise _no_rights(who, too_many)
     except Refused as error:
-        noted("sign-in-refused", request, error=error)
         how.rates.take("sign-in", client_of(request))
+        noted("sign-in-refused", request, error=error)
         raise
     answer = _signed_in(request, who, kept["next"])
     answer.delete_cookie(_flow_cookie(how), path="/", secure=how.origin.secure, httponly=True, samesite="lax")
