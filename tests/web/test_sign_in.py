@@ -247,7 +247,7 @@ HOSTILE: dict[str, Hostile] = {
         at, nonce, by="stolen", headers={"kid": "first"}
     ),
     "no signature": lambda at, nonce: jwt.encode(
-        jwt.decode(good(at, nonce), options={"verify_signature": False}), None, "none", headers={"kid": "first"}
+        jwt.decode(good(at, nonce), options={"verify_signature": False}), "", "none", headers={"kid": "first"}
     ),
     "the published key as a secret": _hs256,
     "changed afterwards": lambda at, nonce: good(at, nonce)[:-6] + "AAAAAA",
