@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from runner.domain.actor import Grant, Role, SignedIn
 from runner.domain.document import SecretReference, Value, wrong
@@ -24,7 +24,14 @@ def _texts(value: Any) -> Any:
     return tuple(str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in several)
 
 
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_texts), Field(min_length=1, max_length=200)]
+_ONE = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 500}, {"type": "integer"}]}
+_SEVERAL = {"type": "array", "items": _ONE, "minItems": 1, "maxItems": 200}
+Texts = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_texts),
+    Field(min_length=1, max_length=200),
+    WithJsonSchema({"anyOf": [*_ONE["anyOf"], _SEVERAL]}),
+]
 
 
 class Right(Value):
