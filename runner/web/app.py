@@ -18,7 +18,7 @@ from runner.web import pages, sign_in
 from runner.web.api import openapi
 from runner.web.api.routes import router as api
 from runner.web.api.streams import Streams
-from runner.web.gate import Gate
+from runner.web.gate import Gate, desk_of
 from runner.web.pages.rendering import page, static_files
 from runner.web.problems import MEDIA_TYPE, problem, status_of
 from runner.web.protection import HEALTH, STATIC, Origin, Protection
@@ -88,9 +88,11 @@ def _explained(request: Request, error: Exception) -> Response:
     return _answered(request, error)
 
 
-def _wrong(request: Request, error: Exception) -> Response:
+async def _wrong(request: Request, error: Exception) -> Response:
     """A request that has not the form that its operation takes. What was given is not repeated: it may be a secret in a wrong place."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as it was registered
+    if (refused := await _refused(request)) is not None:
+        return refused
     found = InputError(
         "The request is wrong",
         code="request-wrong",
@@ -101,8 +103,22 @@ def _wrong(request: Request, error: Exception) -> Response:
     return _answered(request, found, problems=places)
 
 
-def _of_framework(request: Request, error: Exception) -> Response:
+async def _refused(request: Request) -> Response | None:
+    """The answer to whoever is not let in: the framework reads a body before it asks who sends it, and only whoever is somebody is told
+    what is wrong with theirs."""
+    if hasattr(request.state, "desk") or request.url.path in PUBLIC:
+        return None
+    try:
+        await desk_of(request)
+    except RunnerError as error:
+        return _answered(request, error)
+    return None
+
+
+async def _of_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as it was registered
+    if error.status_code == 400 and (refused := await _refused(request)) is not None:
+        return refused
     codes = {404: "not-found", 405: "method-not-allowed", 400: "request-wrong"}
     found = InputError("There is nothing here", code=codes.get(error.status_code, "request-wrong"), detail="", hint="")
     if error.status_code == 405:
