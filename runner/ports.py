@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from runner.domain.access import Found, Invitation, Member
-from runner.domain.actor import Actor, Grant
+from runner.domain.actor import Grant, SignedIn
 from runner.domain.audit import Entry, Head
 from runner.domain.azure_actions import Granted
 from runner.domain.blueprint import Published
@@ -638,10 +638,10 @@ class Fleet(Protocol):
 class Sessions(Protocol):
     """Sessions of people on pages, known to every server of the store."""
 
-    def begin(self, actor: Actor, *, now: datetime) -> str:
+    def begin(self, who: SignedIn, *, now: datetime) -> str:
         """A new session; what the browser has to show from now on, which is kept nowhere else."""
 
-    def of(self, cookie: str, *, now: datetime, idle: timedelta, longest: timedelta) -> Actor | None:
+    def of(self, cookie: str, *, now: datetime, idle: timedelta, longest: timedelta) -> SignedIn | None:
         """Whose session this is, and that it was used; None where there is none, or it has ended by age or for lack of use."""
 
     def end(self, cookie: str) -> None:
@@ -649,6 +649,12 @@ class Sessions(Protocol):
 
     def prune(self, *, before: datetime) -> int:
         """Forget sessions that began before this moment."""
+
+    def sealed(self, content: Mapping[str, str]) -> str:
+        """The content so that a browser can keep it and only servers of this store can read it."""
+
+    def unsealed(self, text: str) -> dict[str, str] | None:
+        """The content; None where no server of this store sealed it."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from runner.store.sealing import Keyring
 if TYPE_CHECKING:
     from runner.app.doctor import Instruments
     from runner.azure.connect import Connections
-    from runner.azure.network import Network
+    from runner.network.way_out import Network
     from runner.durable import Durable
     from runner.terraform.infrastructure import Terraform
     from runner.terraform.module_sources import ModuleSources
@@ -186,7 +186,7 @@ class Runner:
 
     @cached_property
     def network(self) -> Network:
-        from runner.azure.network import Network
+        from runner.network.way_out import Network
 
         sandbox = self.sandbox
         return Network(
@@ -242,7 +242,7 @@ class Lazily(Generic[Made]):
 
 def _module_sources(runner: Runner) -> ModuleSources:
     """Where building blocks come from. Git goes the way out that the settings say, also in the sandbox: code is the same there."""
-    from runner.azure.network import Network
+    from runner.network.way_out import Network
     from runner.store.filelocks import locked
     from runner.terraform.module_sources import ModuleSources
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from runner.azure import certificate
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.document import (
     AzureCli,
     Certificate,

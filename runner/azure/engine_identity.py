@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from runner.azure.credentials import Secret, client_certificate, token_file
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.document import (
     AzureCli,
     Certificate,

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
-from runner.azure import addresses
+from runner.network import addresses
 from runner.azure.credentials import Credential, TokenFailed
-from runner.azure.guarded import GuardedNetwork, Limit
+from runner.network.guarded import GuardedNetwork, Limit
 from runner.azure.http import USER_AGENT, Patience, Tries, untrusted
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.invocation import Answer, Invocation
 from runner.errors import InputError, RemoteFailed
 

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from runner.documents.problems import Problem
 
 KINDS = ("AzurePlatform", "LandingZone", "Tenant")
+SERVER = "server"
 WARNINGS_SHOWN = 20
 
 
 @click.command()
-@click.argument("kind", required=False, type=click.Choice(KINDS, case_sensitive=False), metavar="[KIND]")
+@click.argument("kind", required=False, type=click.Choice((*KINDS, SERVER), case_sensitive=False), metavar="[KIND]")
 @click.option(
     "--all-in",
     type=click.Path(file_okay=False, path_type=Path),
@@ -32,8 +33,9 @@ WARNINGS_SHOWN = 20
 def schema(kind: str | None, all_in: Path | None) -> None:
     """Print the JSON Schema of documents, for editors.
 
-    KIND is AzurePlatform, LandingZone or Tenant; without it the schema covers all of them. An editor with the YAML language
-    server uses the schema when a document begins with a line that names it:
+    KIND is AzurePlatform, LandingZone or Tenant; without it the schema covers all of them. The configuration of `lzr serve` is no
+    document and has one too: server. An editor with the YAML language server uses the schema when a document begins with a line
+    that names it:
 
     \b
       # yaml-language-server: $schema=schemas/all.schema.json
@@ -43,8 +45,11 @@ def schema(kind: str | None, all_in: Path | None) -> None:
       lzr schema Tenant
       lzr schema --all-in schemas
     """
-    from runner.documents.schema import schema_of, schema_of_all
+    from runner.documents.schema import schema_of, schema_of_all, schema_of_server
 
+    if kind == SERVER:
+        click.echo(_json(schema_of_server()))
+        return
     if all_in is None:
         click.echo(_json(schema_of(kind) if kind else schema_of_all()))
         return

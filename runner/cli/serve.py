@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,6 @@ from runner.errors import InputError
 from runner.imports import share_one_heap
 
 if TYPE_CHECKING:
-    from runner.domain.server_config import ServerConfig
     from runner.web.server import Server
     from runner.wiring import Runner
 
@@ -36,9 +36,16 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @click.option("--port", default=8460, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--no-work", is_flag=True, help="Only answer; other servers of the store execute runs.")
 @click.option(
-    "--behind-proxy", is_flag=True, help="A proxy on this machine terminates TLS; believe what it says of clients."
+    "--behind-proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    callback=lambda context, option, given: _networks(given),
+    help="A proxy, or a network of them, whose X-Forwarded-For says who asks; may be repeated.",
 )
-def serve(paths: tuple[Path, ...], file: Path | None, host: str, port: int, no_work: bool, behind_proxy: bool) -> int:
+def serve(
+    paths: tuple[Path, ...], file: Path | None, host: str, port: int, no_work: bool, proxies: tuple[str, ...]
+) -> int:
     """Serve the page and the API of the documents in PATHS, and execute runs, until Ctrl-C.
 
     Told once to stop it begins nothing more and lets what is at work end; told twice it stops that too, and engines save their state.
@@ -63,31 +70,43 @@ def serve(paths: tuple[Path, ...], file: Path | None, host: str, port: int, no_w
         )
     read = settings.read()
     level = read.log_level if "log_level" in read.model_fields_set else "info"  # a server works unseen
+    address = f"http://{f'[{host}]' if ':' in host else host}"
+
+    def show(code: str) -> None:
+        # behind a number sign, which browsers keep to themselves
+        click.echo(f"Sign in once, within 15 minutes:   {address}:{port}/sign-in#{code}")
+
     with wiring.open_runner(read.model_copy(update={"log_level": level})) as runner, ExitStack() as stack:
-        made = stack.enter_context(opened(runner, paths, config, works=not no_work, address=f"http://{host}:{port}"))
+        made = stack.enter_context(
+            opened(runner, paths, config, works=not no_work, address=f"{address}:{port}", show=show)
+        )
         made.server.shelf.look()
         if made.server.shelf.shelved.wrong is not None:
             from runner.cli import tell
 
             tell(made.server.shelf.shelved.wrong)
         with _working(runner, made.server, work=not no_work) as stop:
-            with answering(made.app, host, port, behind_proxy=behind_proxy) as bound:
-                _say(config, host, bound, made.code.code if made.code is not None else "", work=not no_work)
+            with answering(made.app, host, port, proxies=proxies) as port:
+                does = "serves; other servers execute runs" if no_work else "serves and executes runs"
+                where = config.origin if config is not None else f"{address}:{port}"
+                click.echo(f"lzr {does}   {where}   Ctrl-C stops it")
+                if made.code is not None:
+                    made.code.tell()
                 stop.wait()
             click.echo("No more requests are answered; what is at work may end.", err=True)
     click.echo("The server has stopped.", err=True)
     return 0
 
 
-def _say(config: ServerConfig | None, host: str, port: int, code: str, *, work: bool) -> None:
-    does = "serves and executes runs" if work else "serves; other servers execute runs"
-    if config is not None:
-        click.echo(f"lzr {does}   {config.public_url}   Ctrl-C stops it")
-        return
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"lzr {does}   http://{shown}:{port}   Ctrl-C stops it")
-    # behind a number sign, which browsers keep to themselves
-    click.echo(f"Sign in once, within 15 minutes:   http://{shown}:{port}/sign-in#{code}")
+def _networks(given: tuple[str, ...]) -> tuple[str, ...]:
+    for one in given:
+        try:
+            ip_network(one)
+        except ValueError:
+            raise click.BadParameter(
+                f"{one} is neither an address nor a network, as 127.0.0.1 or 10.1.0.0/16."
+            ) from None
+    return given
 
 
 @contextmanager

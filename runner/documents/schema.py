@@ -6,6 +6,7 @@ from typing import Any
 
 from runner.documents.fields import KINDS
 from runner.domain.document import API_VERSION
+from runner.domain.server_config import ServerConfig
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -17,6 +18,12 @@ def schema_of(kind: str) -> dict[str, Any]:
         "$id": f"{API_VERSION}/{kind}.schema.json",
         **KINDS[kind].model_json_schema(by_alias=True),
     }
+
+
+def schema_of_server() -> dict[str, Any]:
+    """The schema of a server's configuration, which is no document."""
+    schema = ServerConfig.model_json_schema(by_alias=True)
+    return {"$schema": DIALECT, "$id": f"{API_VERSION}/server.schema.json", **schema}
 
 
 def schema_of_all() -> dict[str, Any]:

@@ -61,7 +61,34 @@ class Actor(Frozen):
     @property
     def label(self) -> str:
         """How records name the actor: the name for people, the id for the rest."""
-        return f"{self.name} ({self.id})" if self.name and self.name != self.id else self.id
+        return _label(self.id, self.name)
+
+
+class SignedIn(Frozen):
+    """Somebody as they signed in, which is what a session keeps: who they are, not what they may do. That is decided with each request,
+    so a right that is taken away is gone at once."""
+
+    id: str
+    name: str
+    issuer: str = ""
+    """Who says so; empty for whoever sits at the server's machine."""
+    subjects: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """See Actor."""
+        return _label(self.id, self.name)
+
+    @property
+    def person(self) -> bool:
+        """See Actor."""
+        return bool(self.issuer)
+
+
+def _label(actor_id: str, name: str) -> str:
+    return f"{name} ({actor_id})" if name and name != actor_id else actor_id
 
 
 def may(actor: Actor, act: Act, *, zone: str, workspace: str) -> bool:

@@ -5,19 +5,32 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from runner.domain.actor import Grant, Role
+from runner.domain.actor import Grant, Role, SignedIn
 from runner.domain.document import SecretReference, Value, wrong
 
 # plain http only on this machine, as for tests and a proxy beside the server
-ADDRESS = r"^(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?)(/[^\s?#]*)?$"
+ORIGIN = r"^(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)/?$"
+ADDRESS = r"^(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)(/[^\s?#]*)?$"
+Origin = Annotated[str, StringConstraints(pattern=ORIGIN, max_length=300)]
 Address = Annotated[str, StringConstraints(pattern=ADDRESS, max_length=2000)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+def _texts(value: Any) -> Any:
+    """Ids are written without quotes too, and one without a list."""
+    several = value if isinstance(value, list | tuple) else (value,)
+    return tuple(str(one) if isinstance(one, int) and not isinstance(one, bool) else one for one in several)
+
+
+_ONE = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 500}, {"type": "integer"}]}
+_SEVERAL = {"type": "array", "items": _ONE, "minItems": 1, "maxItems": 200}
 Texts = Annotated[
     tuple[Text, ...],
-    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    BeforeValidator(_texts),
     Field(min_length=1, max_length=200),
+    WithJsonSchema({"anyOf": [*_ONE["anyOf"], _SEVERAL]}),
 ]
 
 
@@ -53,6 +66,13 @@ class Access(Right):
         if not (self.groups or self.subjects or self.roles):
             raise wrong("Nobody has this right: groups, subjects or roles is missing.", hint="groups: [<object id>]")
         return self
+
+    def fits(self, who: SignedIn) -> bool:
+        """Whether this right is theirs."""
+        return any(
+            not set(named).isdisjoint(held)
+            for named, held in ((self.groups, who.groups), (self.subjects, who.subjects), (self.roles, who.roles))
+        )
 
 
 class SignIn(Value):
@@ -92,11 +112,8 @@ class Workload(Right):
     def fits(self, claims: dict[str, Any]) -> bool:
         """Whether a token with these claims is meant."""
         return all(
-            isinstance(claims.get(name), str | int)
-            and any(
-                fnmatchcase(str(claims[name]), pattern.replace("[", "[[]").replace("?", "[?]")) for pattern in values
-            )
-            for name, values in self.claims.items()
+            isinstance(claims.get(name), str | int) and any(_like(claims[name], pattern) for pattern in patterns)
+            for name, patterns in self.claims.items()
         )
 
 
@@ -112,8 +129,8 @@ class Limits(Value):
 class ServerConfig(Value):
     """A server's configuration. Without one it serves this machine alone."""
 
-    public_url: Address
-    """How people and pipelines reach the server."""
+    public_url: Origin
+    """How people and pipelines reach the server: scheme and host, and a port where it is none of the usual ones."""
     sign_in: SignIn | None = None
     """How people sign in; without it only tokens open anything."""
     access: tuple[Access, ...] = Field(default=(), max_length=500)
@@ -131,6 +148,17 @@ class ServerConfig(Value):
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port of the public address."""
-        scheme, _, rest = self.public_url.partition("://")
-        return f"{scheme}://{rest.partition('/')[0]}"
+        """The public address as browsers name it."""
+        scheme, _, host = self.public_url.rstrip("/").lower().partition("://")
+        return f"{scheme}://{host.removesuffix({'https': ':443', 'http': ':80'}[scheme])}"
+
+    def grants(self, who: SignedIn) -> tuple[Grant, ...]:
+        """What somebody who signed in may do. What another issuer said of them counts for nothing."""
+        if self.sign_in is None or who.issuer != self.sign_in.issuer:
+            return ()
+        return tuple(dict.fromkeys(right.grant for right in self.access if right.fits(who)))
+
+
+def _like(value: str | int, pattern: str) -> bool:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return fnmatchcase(text, pattern.replace("[", "[[]").replace("?", "[?]"))

@@ -315,7 +315,7 @@ sessions = Table(  # of people who signed in on a page; what opens one is kept n
     "sessions",
     metadata,
     Column("cookie_sha256", LargeBinary, primary_key=True),
-    Column("actor", Json, nullable=False),
+    Column("who", Json, nullable=False),
     Column("created", Moment, nullable=False),
     Column("seen", Moment, nullable=False),
     Index("sessions_by_age", "created"),
@@ -422,4 +422,5 @@ class Sealed:
 BUNDLES = Sealed("bundle", bundles, ("run", "tenant"))
 STATES = Sealed("state", state_versions, ("tenant", "number"))
 CLAIMS = Sealed("claim", claims, ("run",))
+SIGN_INS = Sealed("sign-in", sessions, ())  # in cookies of browsers, for minutes: a rotation leaves them alone
 SEALED = (BUNDLES, STATES, CLAIMS)

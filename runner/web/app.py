@@ -18,19 +18,22 @@ from runner.web import pages, sign_in
 from runner.web.api import openapi
 from runner.web.api.routes import router as api
 from runner.web.api.streams import Streams
-from runner.web.gate import Gate
+from runner.web.gate import Gate, desk_of
 from runner.web.pages.rendering import page, static_files
 from runner.web.problems import MEDIA_TYPE, problem, status_of
 from runner.web.protection import HEALTH, STATIC, Origin, Protection
 from runner.web.rates import Rates, TooMany
 from runner.web.server import Server
 from runner.web.sign_in import SigningIn
+from runner.web.watch import path_of
 
 log = logging.getLogger("lzr")
 
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with the content
-PUBLIC = frozenset({HEALTH, STATIC + "{name}", "/sign-in", "/sign-in/callback", "/sign-out"})
-"""Paths that need nobody to be signed in."""
+PUBLIC = frozenset(
+    {HEALTH, STATIC + "{name}", "/sign-in", "/sign-in/begin", "/sign-in/callback", "/sign-in/show", "/sign-out"}
+)
+"""Paths that need nobody to be signed in. Every other route has a `Needs`."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,11 @@ def _explained(request: Request, error: Exception) -> Response:
     return _answered(request, error)
 
 
-def _wrong(request: Request, error: Exception) -> Response:
+async def _wrong(request: Request, error: Exception) -> Response:
     """A request that has not the form that its operation takes. What was given is not repeated: it may be a secret in a wrong place."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as it was registered
+    if (refused := await _refused(request)) is not None:
+        return refused
     found = InputError(
         "The request is wrong",
         code="request-wrong",
@@ -98,8 +103,22 @@ def _wrong(request: Request, error: Exception) -> Response:
     return _answered(request, found, problems=places)
 
 
-def _of_framework(request: Request, error: Exception) -> Response:
+async def _refused(request: Request) -> Response | None:
+    """The answer to whoever is not let in: the framework reads a body before it asks who sends it, and only whoever is somebody is told
+    what is wrong with theirs."""
+    if hasattr(request.state, "desk") or request.url.path in PUBLIC:
+        return None
+    try:
+        await desk_of(request)
+    except RunnerError as error:
+        return _answered(request, error)
+    return None
+
+
+async def _of_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as it was registered
+    if error.status_code == 400 and (refused := await _refused(request)) is not None:
+        return refused
     codes = {404: "not-found", 405: "method-not-allowed", 400: "request-wrong"}
     found = InputError("There is nothing here", code=codes.get(error.status_code, "request-wrong"), detail="", hint="")
     if error.status_code == 405:
@@ -110,7 +129,7 @@ def _of_framework(request: Request, error: Exception) -> Response:
 
 
 def _bug(request: Request, error: Exception) -> Response:
-    log.error("request_failed", exc_info=error, extra={"path": request.url.path})
+    log.error("request_failed", exc_info=error, extra={"path": path_of(request.url.path)})
     found = RunnerError("The server has a bug", code="internal-error", hint="Its log says where.")
     return _answered(request, found)
 
@@ -125,7 +144,8 @@ def _answered(
     """A page for people and a problem for programs."""
     status = status_of(error)
     if status >= 500:
-        log.warning("request_failed", extra={"path": request.url.path, "code": error.code, "detail": error.detail})
+        facts = {"path": path_of(request.url.path), "code": error.code, "detail": error.detail}
+        log.warning("request_failed", extra=facts)
     if _is_page(request):
         if error.code == "not-signed-in" and request.method == "GET" and not request.url.path.startswith("/sign-in"):
             where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -134,6 +154,8 @@ def _answered(
     more = dict(headers or {})
     if status == 401:
         more["WWW-Authenticate"] = "Bearer"
+        if "hx-request" in request.headers:  # a part of a page, which cannot show the sign-in
+            more["HX-Redirect"] = "/sign-in"
     if isinstance(error, TooMany):
         more["Retry-After"] = str(error.retry_after)
     told = problem(error) | ({"problems": problems} if problems is not None else {})

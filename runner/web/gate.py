@@ -8,22 +8,26 @@ from datetime import datetime, timedelta
 from hmac import compare_digest
 from typing import Any, Protocol
 
-import jwt
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from runner.domain.actor import Act, Actor, may_anywhere, not_allowed
-from runner.domain.server_config import ServerConfig
+from runner.domain.actor import Act, Actor, Grant, Role, SignedIn, may_anywhere, not_allowed
+from runner.domain.server_config import ServerConfig, Workload
 from runner.errors import Refused
 from runner.ports import Sessions, Tokens
 from runner.web.desk import Desk
-from runner.web.issuers import Issuers, not_good
+from runner.web.issuers import Issuers, not_good, unproved
 from runner.web.protection import SAFE, csrf_of, foreign
 from runner.web.rates import Rates
 from runner.web.server import Server
+from runner.web.watch import noted
+
+Rights = Callable[[SignedIn], tuple[Grant, ...]]
+"""What somebody who signed in may do now."""
 
 IDLE = timedelta(hours=2)
 LONGEST = timedelta(hours=12)
+_LONGEST_TOKEN = timedelta(days=1)  # of a workload; a token that lives longer is somebody's mistake
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf"
 
@@ -42,7 +46,8 @@ class StoreGate:
 
     sessions: Sessions
     tokens: Tokens
-    config: ServerConfig | None
+    rights: Rights
+    workloads: tuple[Workload, ...]
     issuers: Issuers
     rates: Rates
     now: Callable[[], datetime]
@@ -53,20 +58,22 @@ class StoreGate:
         header = request.headers.get("authorization")
         if header is not None:
             scheme, _, secret = header.partition(" ")
-            self.rates.expect_room("bad-token", client_of(request))
             try:
                 return self._by_token(secret.strip()) if scheme.lower() == "bearer" else _no_bearer()
-            except Refused:
-                self.rates.count("bad-token", client_of(request))
+            except Refused as error:
+                self.rates.take(
+                    "bad-token", client_of(request)
+                )  # and never a good one: somebody else may have sent the bad ones
+                noted("access-refused", request, error=error)
                 raise
         cookie = request.cookies.get(cookie_name(request))
-        actor = self.sessions.of(cookie, now=self.now(), idle=IDLE, longest=LONGEST) if cookie else None
-        if actor is None or cookie is None:
+        who = self.sessions.of(cookie, now=self.now(), idle=IDLE, longest=LONGEST) if cookie else None
+        if who is None or cookie is None:
             return None
         request.state.csrf = csrf_of(cookie)
         if request.method not in SAFE and not compare_digest(csrf.encode(), request.state.csrf.encode()):
             raise foreign()
-        return actor
+        return Actor(id=who.id, name=who.name, grants=self.rights(who), person=who.person)
 
     def _by_token(self, secret: str) -> Actor:
         if secret.count(".") == 2:
@@ -79,13 +86,14 @@ class StoreGate:
         return Actor(id=f"token:{found.id}", name=found.name, grants=found.grants)
 
     def _by_workload(self, token: str) -> Actor:
-        said = _said(token)
+        said = unproved(token)
         issuer, audiences = str(said.get("iss") or ""), _audiences(said)
-        configured = self.config.workloads if self.config is not None else ()
-        meant = [one for one in configured if one.issuer == issuer and one.audience in audiences]
+        meant = [one for one in self.workloads if one.issuer == issuer and one.audience in audiences]
         if not meant:
             raise not_good("No workload of this server's configuration has its issuer and audience.")
         claims = self.issuers.claims(token, issuer=issuer, audience=meant[0].audience)
+        if claims["exp"] - claims["iat"] > _LONGEST_TOKEN.total_seconds():
+            raise not_good("It lives for more than a day.")
         fitting = [one for one in meant if one.fits(claims)]
         if not fitting:
             raise not_good("It has not the claims of any workload of this server's configuration.")
@@ -123,6 +131,13 @@ def _desk(request: Request, csrf: str) -> Desk:
     return Desk(server, actor)
 
 
+def rights(config: ServerConfig | None) -> Rights:
+    """Those of the configuration; without one, everything for whoever sits at this machine, and nothing for anybody else."""
+    if config is not None:
+        return config.grants
+    return lambda who: () if who.person else (Grant(role=Role.ADMIN),)
+
+
 class Needs:
     """What a route needs its caller to be allowed somewhere; the desk looks where exactly. Every route has one, or is public."""
 
@@ -133,7 +148,9 @@ class Needs:
         """The caller's desk."""
         desk = await desk_of(request)
         if not may_anywhere(desk.actor, self.act):
-            raise not_allowed(desk.actor, self.act, "anything here")
+            error = not_allowed(desk.actor, self.act, "anything here")
+            noted("access-refused", request, who=desk.actor.id, error=error)
+            raise error
         return desk
 
 
@@ -145,15 +162,6 @@ def cookie_name(request: Request) -> str:
 def client_of(request: Request) -> str:
     """The address a request comes from, as far as it is known."""
     return request.client.host if request.client is not None else "unknown"
-
-
-def _said(token: str) -> dict[str, Any]:
-    """What the token says of itself: only to know which issuer to ask."""
-    try:
-        found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except jwt.PyJWTError:
-        raise not_good("It is no signed token.") from None
-    return found
 
 
 def _audiences(claims: dict[str, Any]) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +10,19 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from runner import wiring
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.server_config import Limits, ServerConfig
 from runner.durable import new_id
 from runner.web.app import Entrance, build
-from runner.web.gate import StoreGate
+from runner.web.gate import StoreGate, rights
 from runner.web.issuers import Issuers
+from runner.web.local_code import LocalCode
+from runner.web.openid import OpenId
 from runner.web.protection import Origin
 from runner.web.rates import Rates
 from runner.web.server import Server
 from runner.web.shelf import Shelf
-from runner.web.sign_in import LocalCode, SigningIn
+from runner.web.sign_in import SigningIn
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,16 @@ class Opened:
 
 @contextmanager
 def opened(
-    runner: wiring.Runner, paths: Sequence[Path], config: ServerConfig | None, *, works: bool, address: str
+    runner: wiring.Runner,
+    paths: Sequence[Path],
+    config: ServerConfig | None,
+    *,
+    works: bool,
+    address: str,
+    show: Callable[[str], None] = lambda code: None,
 ) -> Iterator[Opened]:
-    """The server of this runner; `address` is how it is reached where the configuration does not say."""
+    """The server of this runner; `address` is how it is reached where the configuration does not say. `show` puts a code for whoever
+    sits at the machine on its terminal."""
     settings, store = runner.settings, runner.store
     network = Network(proxy=settings.proxy, no_proxy=settings.no_proxy, ca_file=settings.ca_file)
     for value in network.secrets():
@@ -46,9 +55,10 @@ def opened(
         fleet=store.fleet,
         states=store.states,
         requests=store.requests,
+        audit=store.audit,
         shelf=Shelf(paths, store.fleet),
         review_expires=settings.review_expires,
-        public_url=(config.public_url if config is not None else address).rstrip("/"),
+        public_url=config.origin if config is not None else address.rstrip("/"),
         works=works,
         keep_quiet_runs=settings.keep_quiet_runs,
         new_id=new_id,
@@ -57,20 +67,19 @@ def opened(
         issuers = Issuers(client, wiring.now)
         rates = Rates(config.limits if config is not None else Limits())
         origin = Origin(config.origin if config is not None else None)
-        code = LocalCode(wiring.now) if config is None else None
-        signing_in = SigningIn(
-            sessions=store.sessions,
-            issuers=issuers,
-            client=client,
-            secret=runner.secret,
-            rates=rates,
-            origin=origin,
-            now=wiring.now,
-            config=config,
-            code=code,
-        )
+        code = LocalCode(wiring.now, show) if config is None else None
+        openid = None
+        if config is not None and config.sign_in is not None:
+            openid = OpenId(config.sign_in, f"{config.origin}/sign-in/callback", issuers, client, runner.secret)
+        signing_in = SigningIn(store.sessions, rights(config), rates, origin, wiring.now, openid, code)
         gate = StoreGate(
-            sessions=store.sessions, tokens=store.tokens, config=config, issuers=issuers, rates=rates, now=wiring.now
+            sessions=store.sessions,
+            tokens=store.tokens,
+            rights=rights(config),
+            workloads=config.workloads if config is not None else (),
+            issuers=issuers,
+            rates=rates,
+            now=wiring.now,
         )
         app = build(server, Entrance(gate=gate, origin=origin, rates=rates, signing_in=signing_in))
         yield Opened(server, app, code)

@@ -20,6 +20,7 @@ _BY_CODE = {
     "no-review": 404,
     "token-not-good": 401,
     "too-large": 413,
+    "too-slow": 408,
     "too-many-requests": 429,
 }
 

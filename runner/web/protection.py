@@ -6,8 +6,11 @@ a token in a header that no other site can set, need neither. Beside that a sess
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import logging
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,8 +23,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner.errors import InputError, Refused, RunnerError
 from runner.web.problems import MEDIA_TYPE, problem, status_of
+from runner.web.watch import path_of
+
+log = logging.getLogger("lzr")
 
 LARGEST_BODY = 1024 * 1024
+_SLOWEST_BODY = 30.0  # seconds
 SAFE = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 STATIC = "/static/"
@@ -55,8 +62,12 @@ class Origin:
     def knows(self, host: str) -> bool:
         """Whether the Host header means this server: else some other name leads here, as with DNS rebinding."""
         if self.public is not None:
-            return host.lower() == urlsplit(self.public).netloc.lower()
-        return (urlsplit(f"//{host}").hostname or "") in LOOPBACK
+            scheme, _, public = self.public.partition("://")
+            return host.lower().removesuffix({"https": ":443", "http": ":80"}[scheme]) == public
+        try:
+            return (urlsplit(f"//{host}").hostname or "") in LOOPBACK
+        except ValueError:
+            return False
 
     def is_own(self, headers: Mapping[str, str]) -> bool:
         """Whether a request that changes something comes from this server's own page, or from no browser."""
@@ -77,26 +88,31 @@ class Protection:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        headers, begun = Headers(scope=scope), False
+        headers, status, begun = Headers(scope=scope), 0, time.monotonic()
 
         async def guarded(message: Message) -> None:
-            nonlocal begun
+            nonlocal status
             if message["type"] == "http.response.start":
-                begun = True
+                status = message["status"]
                 self._guard(MutableHeaders(scope=message), scope["path"])
             await send(message)
 
-        refused = self._refusal(scope, headers)
-        if refused is not None:
-            answer = JSONResponse(problem(refused), status_of(refused), media_type=MEDIA_TYPE)
-            await answer(scope, receive, guarded)
-            return
         try:
-            await self._app(scope, _bounded(receive), guarded)
+            refused = self._refusal(scope, headers)
+            body = await _body(receive) if refused is None else None
+            if isinstance(body, RunnerError):
+                refused = body
+            if refused is not None:
+                answer = JSONResponse(problem(refused), status_of(refused), media_type=MEDIA_TYPE)
+                await answer(scope, receive, guarded)
+            elif isinstance(body, bytes):
+                await self._app(scope, _again(body, receive), guarded)
         except Exception as error:
-            if begun:
+            if status:
                 raise
             await self._on_bug(Request(scope, receive), error)(scope, receive, guarded)
+        finally:
+            _tell(scope, status, time.monotonic() - begun)
 
     def _refusal(self, scope: Scope, headers: Headers) -> RunnerError | None:
         host = headers.get("host", "")
@@ -110,9 +126,8 @@ class Protection:
         by_program = headers.get("authorization") is not None
         if scope["method"] not in SAFE and not by_program and not self._origin.is_own(headers):
             return foreign()
-        if int(headers.get("content-length") or 0) > LARGEST_BODY:
-            return too_large()
-        return None
+        length = headers.get("content-length", "0")
+        return None if length.isascii() and length.isdigit() and int(length[:20]) <= LARGEST_BODY else too_large()
 
     def _guard(self, headers: MutableHeaders, path: str) -> None:
         for name, value in _HEADERS.items():
@@ -145,16 +160,49 @@ def too_large() -> InputError:
     )
 
 
-def _bounded(receive: Receive) -> Receive:
-    """What comes in pieces is counted as it comes."""
-    size = 0
+async def _body(receive: Receive) -> bytes | RunnerError | None:
+    """The whole body, or why it is not taken; None where the client has gone."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_SLOWEST_BODY):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return None
+                body += message.get("body", b"")
+                if len(body) > LARGEST_BODY:
+                    return too_large()
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        return InputError(
+            "The request is too slow",
+            code="too-slow",
+            detail=f"Its body was not there within {_SLOWEST_BODY:.0f} seconds.",
+            hint="Send it again.",
+        )
 
-    async def bounded() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > LARGEST_BODY:
-            raise too_large()
-        return message
 
-    return bounded
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body that was received, and then what comes after it."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> Message:
+        return left.pop() if left else await receive()
+
+    return received
+
+
+def _tell(scope: Scope, status: int, seconds: float) -> None:
+    """One line for each request. Neither query nor headers, for there are secrets in them."""
+    desk = scope.get("state", {}).get("desk")
+    facts = {
+        "method": scope["method"],
+        "path": path_of(scope["path"]),
+        "status": status or "gone",
+        "ms": round(seconds * 1000),
+        "client": (scope.get("client") or ("",))[0],
+        "actor": desk.actor.id if desk is not None else "",
+    }
+    quiet = scope["path"] == HEALTH or scope["path"].startswith(STATIC)
+    log.log(logging.DEBUG if quiet else logging.INFO, "answered", extra=facts)

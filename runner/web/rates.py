@@ -42,17 +42,5 @@ class Rates:
     def take(self, what: What, who: str) -> None:
         """Count it; Refused where it is too much."""
         if not self._counted.hit(self._limits[what], what, who):
-            raise self._too_many(what, who)
-
-    def count(self, what: What, who: str) -> None:
-        """Count what went wrong."""
-        self._counted.hit(self._limits[what], what, who)
-
-    def expect_room(self, what: What, who: str) -> None:
-        """Refused where what was counted is too much already."""
-        if not self._counted.test(self._limits[what], what, who):
-            raise self._too_many(what, who)
-
-    def _too_many(self, what: What, who: str) -> TooMany:
-        stats = self._counted.get_window_stats(self._limits[what], what, who)
-        return TooMany(max(1, round(stats.reset_time - time.time())))
+            stats = self._counted.get_window_stats(self._limits[what], what, who)
+            raise TooMany(max(1, round(stats.reset_time - time.time())))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runner.app.walk import Ports
-from runner.ports import Fleet, Requests, States
+from runner.ports import Audit, Fleet, Requests, States
 from runner.web.shelf import Shelf
 
 
@@ -20,6 +20,7 @@ class Server:
     fleet: Fleet
     states: States
     requests: Requests
+    audit: Audit
     shelf: Shelf
     review_expires: timedelta
     public_url: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -14,13 +14,15 @@ from starlette.types import ASGIApp
 from runner.errors import InputError
 
 _GRACE = timedelta(seconds=5)  # for answers that are under way
+_LARGEST_HEAD = 32 * 1024  # a workload's token has up to half of it
+_CONNECTIONS = 1000  # more are answered with 503
 
 
 @contextmanager
-def answering(app: ASGIApp, host: str, port: int, *, behind_proxy: bool = False) -> Iterator[int]:
+def answering(app: ASGIApp, host: str, port: int, *, proxies: Sequence[str] = ()) -> Iterator[int]:
     """Answer on this address meanwhile (port 0: any free one); gives the port. InputError where it cannot be used.
 
-    `behind_proxy` says that a proxy on this machine terminates TLS: then its word about scheme and client is taken.
+    `proxies` are addresses and networks whose word about the client is taken (X-Forwarded-For).
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -45,8 +47,10 @@ def answering(app: ASGIApp, host: str, port: int, *, behind_proxy: bool = False)
         lifespan="off",
         ws="none",
         server_header=False,
-        proxy_headers=behind_proxy,
-        forwarded_allow_ips="127.0.0.1,::1",
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        h11_max_incomplete_event_size=_LARGEST_HEAD,
+        limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=int(_GRACE.total_seconds()),
     )
     server = uvicorn.Server(config)

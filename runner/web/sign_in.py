@@ -1,160 +1,131 @@
-"""Signing in: people by OpenID Connect, or whoever sits at this machine by a code that its terminal shows once.
+"""The pages on which people sign in and out: at the issuer, or with the code that the terminal of a server for one machine shows.
 
-OpenID Connect Core 1.0, authorization code with PKCE (RFC 7636) and the issuer in the answer (RFC 9207). What a sign-in has to remember
-until the issuer answers is in a cookie of the browser that began it, so any server may end it and no other browser can.
+What a sign-in has to remember until the issuer answers is in a sealed cookie of the browser that began it, so any server of the store may
+end it and no other browser can.
 """
 
 from __future__ import annotations
 
 import getpass
-import hashlib
-import json
-import secrets
+import re
 import socket
-import threading
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hmac import compare_digest
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
-import httpx
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from runner.domain.actor import Actor, Grant, Role
-from runner.domain.document import SecretReference
-from runner.domain.server_config import Access, ServerConfig, SignIn
-from runner.errors import Refused, RemoteFailed
+from runner.domain.actor import SignedIn
+from runner.errors import Refused
 from runner.ports import Sessions
-from runner.web.gate import LONGEST, client_of, cookie_name
-from runner.web.issuers import Issuers
+from runner.web.gate import LONGEST, Rights, client_of, cookie_name
+from runner.web.local_code import LocalCode
+from runner.web.openid import OpenId, refused
 from runner.web.pages.rendering import page
 from runner.web.protection import Origin
 from runner.web.rates import Rates
+from runner.web.watch import noted
 
-CODE_VALID = timedelta(minutes=15)
 _FLOW = timedelta(minutes=10)
-_ENTRA_OVERAGE = "_claim_names"
+_LOCAL = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
 
 router = APIRouter(include_in_schema=False)
 
 
-class LocalCode:
-    """A code that is shown on the terminal and opens one session, of an administrator, for some minutes."""
-
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
-        self._lock = threading.Lock()
-        self._expires = now() + CODE_VALID
-        self.code = secrets.token_urlsafe(24)
-
-    def used(self, code: str) -> bool:
-        """Whether this is the code, which is none any more then."""
-        with self._lock:
-            good = bool(self.code) and self._now() < self._expires and compare_digest(code.encode(), self.code.encode())
-            if good:
-                self.code = ""
-            return good
-
-
 @dataclass(frozen=True)
 class SigningIn:
-    """What signing in is done with. Exactly one of `config` with `sign_in` and `code` opens anything."""
+    """What signing in is done with: at an issuer, or by a code, or (where there is neither) not at all."""
 
     sessions: Sessions
-    issuers: Issuers
-    client: httpx.Client
-    secret: Callable[[SecretReference], str]
+    rights: Rights
     rates: Rates
     origin: Origin
     now: Callable[[], datetime]
-    config: ServerConfig | None = None
+    openid: OpenId | None = None
     code: LocalCode | None = None
 
 
 @router.get("/sign-in")
-def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - the parameter's name in the address
+def ask(request: Request, next: str = "/", shown: bool = False) -> Response:  # noqa: A002 - the parameter's name in the address
     """The page on which somebody begins to sign in."""
-    how: SigningIn = request.app.state.signing_in
-    by_issuer = how.config is not None and how.config.sign_in is not None
-    return page(request, "sign_in.html", {"by_issuer": by_issuer, "by_code": how.code is not None, "next": local(next)})
+    how = _how(request)
+    values = {"by_issuer": how.openid is not None, "by_code": how.code is not None, "next": local(next), "shown": shown}
+    return page(request, "sign_in.html", values)
 
 
-@router.post("/sign-in")
-def begin(request: Request, code: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/") -> Response:  # noqa: A002
-    """Begin: with the code of the terminal at once, else at the issuer."""
-    how: SigningIn = request.app.state.signing_in
+@router.get("/sign-in/begin")
+def begin(request: Request, next: str = "/") -> Response:  # noqa: A002
+    """Go to the issuer. A link and no form, for browsers hold a form's redirects to its page's policy."""
+    how = _how(request)
     how.rates.take("sign-in", client_of(request))
-    if how.code is not None:
-        if not how.code.used(code.strip()):
-            raise _refused(
-                "This is not the code, or it was used or has expired.", "Start the server again for a new one."
-            )
-        user = f"{getpass.getuser()}@{socket.gethostname()}"
-        return _signed_in(request, Actor(id=f"os:{user}", name=user, grants=(Grant(role=Role.ADMIN),)), local(next))
-    if how.config is None or how.config.sign_in is None:
-        raise _refused("Nobody can sign in here.", "Use a token, or give the server's configuration a signIn.")
-    sign_in = how.config.sign_in
-    metadata = how.issuers.metadata(sign_in.issuer)
-    flow = {name: secrets.token_urlsafe(32) for name in ("state", "nonce", "verifier")}
-    challenge = urlsafe_b64encode(hashlib.sha256(flow["verifier"].encode()).digest()).decode().rstrip("=")
-    query = {
-        "response_type": "code",
-        "client_id": sign_in.client_id,
-        "redirect_uri": _callback(how.config),
-        "scope": " ".join(sign_in.scopes),
-        "state": flow["state"],
-        "nonce": flow["nonce"],
-        "code_challenge": challenge,
-        "code_challenge_method": "S256",
-    }
-    address = str(metadata.get("authorization_endpoint") or "")
-    answer = RedirectResponse(f"{address}{'&' if '?' in address else '?'}{urlencode(query)}", 303)
-    answer.set_cookie(
+    if how.openid is None:
+        raise refused("Nobody can sign in here by an issuer.")
+    address, kept = how.openid.begin()
+    until = how.now() + _FLOW
+    answer = RedirectResponse(address, 303)
+    _set(
+        answer,
+        how,
         _flow_cookie(how),
-        urlsafe_b64encode(json.dumps({**flow, "next": local(next)}).encode()).decode(),
-        max_age=int(_FLOW.total_seconds()),
-        path="/",
-        secure=how.origin.secure,
-        httponly=True,
-        samesite="lax",
+        how.sessions.sealed({**kept, "next": local(next), "until": until.isoformat()}),
+        _FLOW,
     )
     return answer
 
 
 @router.get("/sign-in/callback")
-def end(request: Request, code: str = "", state: str = "", error: str = "", iss: str = "") -> Response:
+def end(request: Request) -> Response:
     """What the issuer sends the browser back with."""
-    how: SigningIn = request.app.state.signing_in
-    how.rates.take("sign-in", client_of(request))
-    if how.config is None or how.config.sign_in is None:
-        raise _refused("Nobody can sign in here by an issuer.", "")
-    sign_in = how.config.sign_in
-    flow = _flow_of(request.cookies.get(_flow_cookie(how), ""))
-    if not flow or not compare_digest(state.encode(), flow["state"].encode()):
-        raise _refused("This browser did not begin this sign-in, or too long ago.", "Sign in again.")
-    if error or not code:
-        raise _refused("The issuer did not let you in.", "Sign in again; the issuer's own page says why.")
-    if iss and iss != sign_in.issuer:
-        raise _refused("The answer is from another issuer.", "Sign in again.")
-    token = _exchange(how, sign_in, code, flow["verifier"])
-    claims = how.issuers.claims(token, issuer=sign_in.issuer, audience=sign_in.client_id)
-    if not compare_digest(str(claims.get("nonce") or "").encode(), flow["nonce"].encode()):
-        raise _refused("The answer belongs to another sign-in.", "Sign in again.")
-    if claims.get("azp", sign_in.client_id) != sign_in.client_id:
-        raise _refused("The answer is meant for another application.", "Sign in again.")
-    answer = _signed_in(request, actor_of(claims, how.config.access, sign_in), flow["next"])
+    how = _how(request)
+    if how.openid is None:
+        raise refused("Nobody can sign in here by an issuer.")
+    kept = how.sessions.unsealed(request.cookies.get(_flow_cookie(how), ""))
+    try:
+        if kept is None or datetime.fromisoformat(kept["until"]) <= how.now():
+            raise refused("This browser did not begin this sign-in, or too long ago.")
+        who, too_many = how.openid.end(request.query_params, kept)
+        if not how.rights(who):
+            raise _no_rights(who, too_many)
+    except Refused as error:
+        how.rates.take("sign-in", client_of(request))
+        noted("sign-in-refused", request, error=error)
+        raise
+    answer = _signed_in(request, who, kept["next"])
     answer.delete_cookie(_flow_cookie(how), path="/", secure=how.origin.secure, httponly=True, samesite="lax")
     return answer
+
+
+@router.post("/sign-in")
+def use_code(request: Request, code: Annotated[str, Form()], next: Annotated[str, Form()] = "/") -> Response:  # noqa: A002
+    """Sign in with the code of the terminal."""
+    how = _how(request)
+    how.rates.take("sign-in", client_of(request))
+    if how.code is None or not how.code.used(code.strip()):
+        error = refused("This is not the code, or it was used or has expired.")
+        noted("sign-in-refused", request, error=error)
+        raise error
+    user = f"{getpass.getuser()}@{socket.gethostname()}"
+    return _signed_in(request, SignedIn(id=f"os:{user}", name=user), next)
+
+
+@router.post("/sign-in/show")
+def show_code(request: Request, next: Annotated[str, Form()] = "/") -> Response:  # noqa: A002
+    """Have the terminal show the code again, or a new one."""
+    how = _how(request)
+    how.rates.take("sign-in", client_of(request))
+    if how.code is None:
+        raise refused("This server shows no code.")
+    how.code.tell()
+    return RedirectResponse(f"/sign-in?{urlencode({'next': local(next), 'shown': 'true'})}", 303)
 
 
 @router.post("/sign-out")
 def leave(request: Request) -> Response:
     """End the session of this browser."""
-    how: SigningIn = request.app.state.signing_in
+    how = _how(request)
     if cookie := request.cookies.get(cookie_name(request)):
         how.sessions.end(cookie)
     answer = RedirectResponse("/sign-in", 303)
@@ -162,117 +133,46 @@ def leave(request: Request) -> Response:
     return answer
 
 
-def actor_of(claims: dict[str, Any], access: tuple[Access, ...], sign_in: SignIn) -> Actor:
-    """Who signed in, with the rights that the configuration gives. Refused where that cannot be told, or is nothing."""
-    in_too_many = sign_in.groups_claim in (claims.get(_ENTRA_OVERAGE) or {})
-    groups, roles = _texts(claims.get(sign_in.groups_claim)), _texts(claims.get("roles"))
-    subjects = {str(claims["sub"]), str(claims.get("oid") or claims["sub"])}
-    grants = tuple(
-        dict.fromkeys(
-            one.grant
-            for one in access
-            if groups & set(one.groups) or roles & set(one.roles) or subjects & set(one.subjects)
-        )
-    )
-    name = str(claims.get("name") or claims.get("preferred_username") or claims.get("email") or claims["sub"])
-    if in_too_many and any(one.groups for one in access):
-        raise Refused(
-            "Too many groups",
-            code="not-allowed",
-            detail=f"{name} is in so many groups that the issuer does not tell them.",
-            hint="In Entra: emit only groups assigned to the application, or use app roles (access.roles).",
-        )
-    if not grants:
-        raise Refused(
-            "Not allowed",
-            code="not-allowed",
-            detail=f"{name} is signed in at the issuer, and has no right on this server.",
-            hint="Ask whoever keeps the server's configuration for a role (access).",
-        )
-    return Actor(id=f"oidc:{claims['iss']}#{claims['sub']}", name=name, grants=grants, person=True)
-
-
 def local(address: str) -> str:
     """The address where it leads to a page of this server, else the first one."""
-    return address if address.startswith("/") and not address.startswith(("//", "/\\")) and "\\" not in address else "/"
+    return address if _LOCAL.fullmatch(address) else "/"
 
 
-def _exchange(how: SigningIn, sign_in: SignIn, code: str, verifier: str) -> str:
-    assert how.config is not None  # noqa: S101 - as its callers know
-    given = {
-        "grant_type": "authorization_code",
-        "code": code,
-        "redirect_uri": _callback(how.config),
-        "client_id": sign_in.client_id,
-        "code_verifier": verifier,
-    }
-    metadata = how.issuers.metadata(sign_in.issuer)
-    authorization = None
-    if sign_in.client_secret is not None:
-        secret = how.secret(sign_in.client_secret)
-        ways = metadata.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-        if "client_secret_post" in ways:
-            given["client_secret"] = secret
-        else:
-            authorization = httpx.BasicAuth(sign_in.client_id, secret)
-    try:
-        answer = how.client.post(
-            str(metadata.get("token_endpoint") or ""), data=given, auth=authorization or httpx.USE_CLIENT_DEFAULT
-        )
-        found = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise RemoteFailed(
-            "The issuer does not answer",
-            code="issuer-unusable",
-            detail=f"{sign_in.issuer}: its token endpoint gives nothing to read ({type(error).__name__}).",
-            hint="Try again.",
-            temporary=True,
-        ) from None
-    token = found.get("id_token") if answer.status_code == 200 and isinstance(found, dict) else None
-    if not isinstance(token, str):
-        raise _refused("The issuer does not take its own answer any more.", "Sign in again.")
-    return token
+def _how(request: Request) -> SigningIn:
+    found: SigningIn = request.app.state.signing_in
+    return found
 
 
-def _signed_in(request: Request, actor: Actor, where: str) -> Response:
-    how: SigningIn = request.app.state.signing_in
-    cookie = how.sessions.begin(actor, now=how.now())
+def _signed_in(request: Request, who: SignedIn, where: str) -> Response:
+    how = _how(request)
+    if former := request.cookies.get(cookie_name(request)):
+        how.sessions.end(former)
     answer = RedirectResponse(local(where), 303)
-    answer.set_cookie(
-        cookie_name(request),
-        cookie,
-        max_age=int(LONGEST.total_seconds()),
-        path="/",
-        secure=how.origin.secure,
-        httponly=True,
-        samesite="lax",
-    )
+    _set(answer, how, cookie_name(request), how.sessions.begin(who, now=how.now()), LONGEST)
+    noted("signed-in", request, who=who.id)
     return answer
 
 
-def _callback(config: ServerConfig) -> str:
-    return config.public_url.rstrip("/") + "/sign-in/callback"
+def _set(answer: Response, how: SigningIn, name: str, value: str, age: timedelta) -> None:
+    seconds = int(age.total_seconds())
+    answer.set_cookie(name, value, seconds, path="/", secure=how.origin.secure, httponly=True, samesite="lax")
 
 
 def _flow_cookie(how: SigningIn) -> str:
     return "__Host-lzr-sign-in" if how.origin.secure else "lzr-sign-in"
 
 
-def _flow_of(cookie: str) -> dict[str, str]:
-    from base64 import urlsafe_b64decode
-
-    try:
-        found = json.loads(urlsafe_b64decode(cookie.encode()))
-    except ValueError:
-        return {}
-    names = ("state", "nonce", "verifier", "next")
-    whole = isinstance(found, dict) and all(isinstance(found.get(name), str) and found[name] for name in names)
-    return {name: found[name] for name in names} if whole else {}
-
-
-def _texts(claim: Any) -> set[str]:
-    return {str(one) for one in claim} if isinstance(claim, list) else {claim} if isinstance(claim, str) else set()
-
-
-def _refused(detail: str, hint: str) -> Refused:
-    return Refused("Not signed in", code="not-signed-in", detail=detail, hint=hint)
+def _no_rights(who: SignedIn, too_many: bool) -> Refused:
+    if too_many:
+        return Refused(
+            "Too many groups",
+            code="not-allowed",
+            detail=f"{who.name} is in so many groups that the issuer does not tell them, and has no right but by groups.",
+            hint="In Entra: emit only groups that are assigned to the application, or use app roles (access.roles).",
+        )
+    return Refused(
+        "Not allowed",
+        code="not-allowed",
+        detail=f"{who.name} is signed in at the issuer, and has no right on this server. Their id there: {who.subjects[-1]}.",
+        hint="Ask whoever keeps the server's configuration for a role (access).",
+    )

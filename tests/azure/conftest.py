@@ -14,7 +14,7 @@ import pytest
 
 from runner.azure.credentials import Credential, credential
 from runner.azure.http import Client, Patience
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import Cloud
 from runner.sandbox.certificates import Certificates, ensure

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.azure.connect import Connections
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.errors import RemoteFailed
 from runner.ports import ManagementGroupFacts, ResourceManager, SubscriptionFacts
 from runner.sandbox.azure.server import Sandbox

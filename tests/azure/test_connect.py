@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.azure.connect import Connections, connect
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.access import Invitee, Known
 from runner.domain.invocation import Invocation
 from runner.domain.platform import AzurePlatform
@@ -175,7 +175,7 @@ PROCESS = """
 import json, sys, threading
 from pathlib import Path
 from runner.azure.connect import Connections
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.invocation import Invocation
 from runner.domain.platform import AzurePlatform
 from runner.domain.tenant import Person

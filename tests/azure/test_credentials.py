@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from runner.azure.credentials import Credential, credential
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.document import SecretReference, ServicePrincipal
 from runner.errors import InputError, RemoteFailed, RunnerError
 from tests.azure.conftest import CLIENT_ID, SECRET, cloud_at, network_to

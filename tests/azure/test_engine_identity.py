@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from runner.azure.engine_identity import EngineIdentity, engine_environment
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import CLOUDS, Cloud
 from tests.azure.conftest import CLIENT_ID, SECRET

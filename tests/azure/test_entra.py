@@ -17,7 +17,7 @@ import pytest
 from runner.azure.authority import TenantIds
 from runner.azure.connect import Connections
 from runner.azure.http import Client, Patience
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.access import Invitation, Invitee, Known
 from runner.domain.tenant import Person
 from runner.errors import Canceled, RemoteFailed

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.azure.http import Client, Patience, addressed, retry_after, segment
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.errors import Canceled, RemoteFailed
 from tests.azure.conftest import SECRET, Connected, Waiting
 from tests.azure.loopback import TOKEN, Loopback, Received, Reply, issue

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runner.azure.connect import Connections
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.subscription import Step
 from runner.errors import Canceled, RemoteFailed
 from runner.ports import Order, Subscriptions

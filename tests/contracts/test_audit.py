@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, insert, text, update
 from sqlalchemy.exc import DBAPIError
 
-from runner.domain.actor import Actor, Grant, Role
+from runner.domain.actor import Grant, Role, SignedIn
 from runner.domain.audit import BEGINNING, Entry, Head, verify
 from runner.domain.deletion import Deletion, Standing
 from runner.domain.run import Status
@@ -90,7 +90,7 @@ class TestWhatIsRecorded:
         token = ApiToken("tok", "nightly", (Grant(role=Role.VIEWER),), "dora", NOW, NOW + HOUR)
         secret = store.tokens.create(token)
         store.tokens.revoke("tok", by="emil", now=NOW)
-        cookie = store.sessions.begin(Actor(id="oidc:x#1", name="Fred", person=True), now=NOW)
+        cookie = store.sessions.begin(SignedIn(id="oidc:x#1", name="Fred", issuer="x"), now=NOW)
         assert told(store) == [
             ("deletion-asked", "anna", "t1"),
             ("deletion-approved", "bert", "t1"),

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from runner.azure.connect import Connections
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.access import Found, Invitation, Invitee, Known, Member, Missing
 from runner.domain.platform import B2bUserInvitation
 from runner.domain.tenant import Person

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from runner.azure.engine_identity import engine_environment
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import CLOUDS, Cloud
 from runner.sandbox.azure.seed import DEFAULT

@@ -14,7 +14,7 @@ import httpx
 from fastapi import FastAPI
 
 from runner.app.walk import Ports
-from runner.domain.actor import Actor, Grant, Role
+from runner.domain.actor import Actor, Grant, Role, SignedIn
 from runner.domain.configuration import Snapshot
 from runner.domain.platform import AzurePlatform
 from runner.domain.review import Review
@@ -25,14 +25,16 @@ from runner.errors import RemoteFailed
 from runner.ports import ApiToken, Azure
 from runner.store.opening import Store
 from runner.web.app import Entrance, build
-from runner.web.gate import StoreGate
+from runner.web.gate import StoreGate, rights
 from runner.web.issuers import Issuers
+from runner.web.local_code import LocalCode
+from runner.web.openid import OpenId
 from runner.web.protection import Origin
 from runner.web.rates import Rates
 from runner.web.server import Server
 from runner.web.serving import answering
 from runner.web.shelf import Shelf
-from runner.web.sign_in import LocalCode, SigningIn
+from runner.web.sign_in import SigningIn
 
 DEMO = Path(__file__).parent.parent.parent / "examples" / "demo"
 TENANT = "payments.checkout-dev"
@@ -54,8 +56,11 @@ class Site:
     store: Store
     server: Server
     app: FastAPI
-    code: LocalCode | None
     address: str
+    codes: list[str]
+    """What the terminal showed."""
+    allowed: dict[str, tuple[Grant, ...]]
+    """What actors may that no configuration names, by id."""
     _clients: list[httpx.Client] = field(default_factory=list)
 
     def client(self, **headers: str) -> httpx.Client:
@@ -87,7 +92,9 @@ class Site:
 
     def person(self, actor: Actor) -> Person:
         """A browser in which this actor is signed in."""
-        cookie = self.store.sessions.begin(actor, now=self.server.now)
+        self.allowed[actor.id] = actor.grants
+        who = SignedIn(id=actor.id, name=actor.name, issuer="https://id.example" if actor.person else "")
+        cookie = self.store.sessions.begin(who, now=self.server.now)
         client = self.client(accept="text/html")
         client.cookies.set("lzr", cookie)
         return Person(client, cookie)
@@ -149,9 +156,10 @@ def site(
         fleet=store.fleet,
         states=store.states,
         requests=store.requests,
+        audit=store.audit,
         shelf=Shelf(paths, store.fleet),
         review_expires=timedelta(days=7),
-        public_url=config.public_url if config is not None else "http://127.0.0.1",
+        public_url=config.origin if config is not None else "http://127.0.0.1",
         works=False,
         keep_quiet_runs=timedelta(days=90),
         new_id=new_id,
@@ -161,24 +169,35 @@ def site(
     origin = Origin(config.origin if config is not None else None)
     with nullcontext(client) if client is not None else httpx.Client() as found:
         issuers = Issuers(found, clock)
-        code = LocalCode(clock) if config is None else None
-        signing_in = SigningIn(
-            sessions=store.sessions,
-            issuers=issuers,
-            client=found,
-            secret=lambda reference: (secrets or {})[reference.env or ""],
-            rates=rates,
-            origin=origin,
-            now=clock,
-            config=config,
-            code=code,
-        )
+        codes: list[str] = []
+        allowed: dict[str, tuple[Grant, ...]] = {}
+
+        def may(who: SignedIn) -> tuple[Grant, ...]:
+            return allowed[who.id] if who.id in allowed else rights(config)(who)
+
+        code = LocalCode(clock, codes.append) if config is None else None
+        openid = None
+        if config is not None and config.sign_in is not None:
+            openid = OpenId(
+                config.sign_in,
+                f"{config.origin}/sign-in/callback",
+                issuers,
+                found,
+                lambda reference: (secrets or {})[reference.env or ""],
+            )
+        signing_in = SigningIn(store.sessions, may, rates, origin, clock, openid, code)
         gate = StoreGate(
-            sessions=store.sessions, tokens=store.tokens, config=config, issuers=issuers, rates=rates, now=clock
+            sessions=store.sessions,
+            tokens=store.tokens,
+            rights=may,
+            workloads=config.workloads if config is not None else (),
+            issuers=issuers,
+            rates=rates,
+            now=clock,
         )
         app = build(server, Entrance(gate=gate, origin=origin, rates=rates, signing_in=signing_in))
         with answering(app, "127.0.0.1", port) as bound:
-            made = Site(store, server, app, code, f"http://127.0.0.1:{bound}")
+            made = Site(store, server, app, f"http://127.0.0.1:{bound}", codes, allowed)
             try:
                 yield made
             finally:

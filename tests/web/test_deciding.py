@@ -133,3 +133,12 @@ def test_a_deletion_is_asked_for_and_decided(web: Site) -> None:
     assert "project ended" in approver.get(f"/tenants/{TENANT}").text
     assert approver.post(f"/tenants/{TENANT}/deletion/decline", comment="still used").status_code == 303
     assert "still used" in approver.get(f"/tenants/{TENANT}").text
+
+
+def test_who_was_turned_away_is_recorded(web: Site) -> None:
+    run = waiting(web)
+    web.person(ada(Grant(role=Role.VIEWER))).post(f"/runs/{run.id}/approve", digest=run.digest)
+    web.client(authorization="Bearer nonsense").get("/api/v1/whoami")
+    told = [(entry.what, entry.by, entry.details.get("code")) for entry in web.store.audit.entries()]
+    assert ("access-refused", "oidc:https://id.example#ada", "not-allowed") in told
+    assert ("access-refused", "", "token-not-good") in told

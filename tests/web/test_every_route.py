@@ -21,9 +21,11 @@ _SMALLER = {Act.LOOK: (), Act.OPERATE: (Role.VIEWER, Role.APPROVER), Act.APPROVE
 _ENOUGH = {Act.LOOK: Role.VIEWER, Act.OPERATE: Role.OPERATOR, Act.APPROVE: Role.APPROVER, Act.ADMINISTER: Role.ADMIN}
 
 
+_ROUTERS = (sign_in.router, api, openapi.router, pages.router)
+
+
 def _routes() -> list[APIRoute]:
-    routers = (sign_in.router, api, openapi.router, pages.router)
-    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    return [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
 
 
 def _needs(dependant: Dependant) -> Iterator[Act]:
@@ -76,6 +78,14 @@ def test_the_walk_sees_what_the_application_serves(web: Site) -> None:
     assert len(walked) > 40
 
 
+def test_the_application_has_no_other_routes_than_those_walked(web: Site) -> None:
+    of_its_own = [route for route in web.app.routes if isinstance(route, APIRoute)]
+    assert {route.path for route in of_its_own} <= PUBLIC
+    included = [getattr(route, "original_router", route) for route in web.app.routes if route not in of_its_own]
+    assert {id(router) for router in included} == {id(router) for router in _ROUTERS}
+    assert all(isinstance(route, APIRoute) for router in _ROUTERS for route in router.routes)
+
+
 @pytest.mark.parametrize(("route", "method"), _ALL)
 def test_a_route_says_what_it_needs_or_is_known_to_be_public(route: APIRoute, method: str) -> None:
     assert (_act(route) is not None) != (route.path in PUBLIC)
@@ -99,6 +109,9 @@ def test_nobody_is_let_in_without_a_session_or_token(web: Site, asked: Any, rout
         answer = web.client(authorization=bad).request(method, path)
         assert answer.status_code == 401, (bad, answer.text)
         assert bad.partition(" ")[2] in ("",) or bad.partition(" ")[2] not in answer.text
+    for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        answer = web.client(**{"content-type": kind}).request(method, path, content=b"{wrong=%zz")
+        assert answer.status_code == 401, (kind, answer.text)
     page = web.client(accept="text/html").request(method, path)
     if path.startswith("/api/") or method != "GET":
         assert page.status_code == 401

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpcore
 
-from runner.azure import addresses
+from runner.network import addresses
 from runner.errors import Canceled
 
 GLANCE = 0.25  # seconds between looks at `stop`

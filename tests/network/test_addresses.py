@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.azure.addresses import check_name, is_public, resolved
+from runner.network.addresses import check_name, is_public, resolved
 from runner.errors import Refused, RemoteFailed
 
 INNER = [

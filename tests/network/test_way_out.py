@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from runner.azure.credentials import credential
-from runner.azure.network import Network
+from runner.network.way_out import Network
 from runner.sandbox.certificates import Certificates
 from tests.azure.conftest import SECRET, cloud_at, principal
 from tests.azure.loopback import TENANT, TOKEN, Loopback, Reply
