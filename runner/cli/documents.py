@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from runner.documents.problems import Problem
 
 KINDS = ("AzurePlatform", "LandingZone", "Tenant")
+API = "api"
 WARNINGS_SHOWN = 20
 
 
 @click.command()
-@click.argument("kind", required=False, type=click.Choice(KINDS, case_sensitive=False), metavar="[KIND]")
+@click.argument("kind", required=False, type=click.Choice((*KINDS, API), case_sensitive=False), metavar="[KIND]")
 @click.option(
     "--all-in",
     type=click.Path(file_okay=False, path_type=Path),
@@ -30,9 +31,10 @@ WARNINGS_SHOWN = 20
     help="Write one file per kind and one for all into DIR.",
 )
 def schema(kind: str | None, all_in: Path | None) -> None:
-    """Print the JSON Schema of documents, for editors.
+    """Print the JSON Schema of documents, for editors, or the API's description.
 
-    KIND is AzurePlatform, LandingZone or Tenant; without it the schema covers all of them. An editor with the YAML language
+    KIND is AzurePlatform, LandingZone or Tenant; without it the schema covers all of them; api is the description (OpenAPI) of what
+    `lzr serve` answers. An editor with the YAML language
     server uses the schema when a document begins with a line that names it:
 
     \b
@@ -42,7 +44,13 @@ def schema(kind: str | None, all_in: Path | None) -> None:
     Examples:
       lzr schema Tenant
       lzr schema --all-in schemas
+      lzr schema api
     """
+    if kind == API:
+        from runner.web.api.openapi import description
+
+        click.echo(_json(description()))
+        return
     from runner.documents.schema import schema_of, schema_of_all
 
     if all_in is None:

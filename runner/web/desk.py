@@ -80,9 +80,9 @@ class Desk:
         """What was kept of the run's review (`runner.domain.review.Review` or `block_review.BlockReview` as JSON)."""
         return self.server.ports.runs.review(self.run(run_id).id)
 
-    def events(self, run_id: str, *, after: int = 0) -> tuple[Event, ...]:
-        """The run's journal after this number."""
-        return self.server.ports.runs.events(self.run(run_id).id, after=after)
+    def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
+        """The run's journal after this number; with `limit` the first so many entries of that."""
+        return self.server.ports.runs.events(self.run(run_id).id, after=after, limit=limit)
 
     def tenants(
         self,
