@@ -7,18 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.api_server import Served, serving
+from tests.store.making import opened
+from tests.web.api_server import Served
+from tests.web.serving import documents, site
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    """A server over a store in a directory."""
-    with serving(tmp_path, str(tmp_path / "store")) as found:
-        yield found
+    """A server over a store in a directory, with documents to change."""
+    where = documents(tmp_path)
+    with opened(tmp_path / "store", tmp_path / "key") as store, site(store, paths=(where,)) as found:
+        yield Served(found, where)
 
 
 @pytest.fixture
 def served_by_postgres(tmp_path: Path, postgres_database: str) -> Iterator[Served]:
-    """A server over a store in PostgreSQL."""
-    with serving(tmp_path, postgres_database) as found:
-        yield found
+    """The same over a store in PostgreSQL."""
+    where = documents(tmp_path)
+    with opened(postgres_database, tmp_path / "key") as store, site(store, paths=(where,)) as found:
+        yield Served(found, where)

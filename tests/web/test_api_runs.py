@@ -12,7 +12,8 @@ from runner.domain.events import Kind
 from runner.domain.review import Review
 from runner.domain.run import Status
 from runner.errors import RemoteFailed
-from tests.web.api_server import TENANT, Served
+from tests.web.api_server import Served
+from tests.web.serving import TENANT
 
 pytest_plugins = ("tests.web.api_fixtures",)
 
@@ -135,7 +136,7 @@ def test_a_key_stands_for_one_request_of_one_actor(served: Served) -> None:
 
 
 def test_a_request_that_is_under_way_is_not_begun_again_until_its_server_is_taken_for_dead(served: Served) -> None:
-    headers, requests, now = {"Idempotency-Key": "0b5e1f3c"}, served.runner.store.requests, served.ports.now()
+    headers, requests, now = {"Idempotency-Key": "0b5e1f3c"}, served.store.requests, served.ports.now()
     started = served.client().post("/runs", json=WISH, headers=headers).json()["runs"][0]
     requests.prune(before=now + timedelta(days=1))
     actor = served.client().get("/whoami").json()["id"]
@@ -148,7 +149,7 @@ def test_a_request_that_is_under_way_is_not_begun_again_until_its_server_is_take
         )
 
     served.client().post("/runs", json=WISH, headers=headers)
-    with served.runner.store.database.reading() as tx:
+    with served.store.database.reading() as tx:
         from runner.store.tables import requests as table
 
         fingerprint = tx.execute(table.select()).one().fingerprint
@@ -228,7 +229,7 @@ def test_a_landing_zone_is_told_with_its_document(served: Served) -> None:
 
 def test_a_state_is_told_of_without_what_is_in_it(served: Served) -> None:
     content = b'{"version": 4, "serial": 1, "lineage": "5a1e", "outputs": {"password": {"value": "hunter2"}}}'
-    served.runner.store.states.take_in(TENANT, content, by="somebody", now=served.ports.now())
+    served.store.states.take_in(TENANT, content, by="somebody", now=served.ports.now())
     told = served.client().get(f"/tenants/{TENANT}/state-versions")
     assert told.json()["items"][0]["serial"] == 1
     assert "hunter2" not in told.text
@@ -237,6 +238,7 @@ def test_a_state_is_told_of_without_what_is_in_it(served: Served) -> None:
 def test_a_deletion_is_asked_for_and_decided_on(served: Served) -> None:
     client, path = served.client(), f"/tenants/{TENANT}/deletion"
     assert code(client.get(path)) == (404, "deletion-unknown")
+    assert code(client.post(f"{path}/approve", json={})) == (404, "no-deletion")
     asked = client.post(path, json={"reason": "project ended"})
     assert (asked.status_code, asked.json()["standing"]) == (201, "requested")
     assert code(served.client("operator").post(f"{path}/approve", json={})) == (403, "not-allowed")
@@ -282,9 +284,19 @@ def test_what_is_out_of_reach_does_not_exist(served: Served) -> None:
         assert elsewhere.get(path).json()["items"] == []
 
 
+def test_the_beginning_of_an_id_tells_nothing_of_runs_that_have_it(served: Served) -> None:
+    """Several runs with it were once named, whoever asked."""
+    runs = [served.started(), served.started()]
+    for client in (served.client(), served.client("viewer", zones=("elsewhere",))):
+        for beginning in ("0", runs[0].id[:8], runs[0].id[-6:]):
+            answer = client.get(f"/runs/{beginning}")
+            assert code(answer) == (404, "run-not-found")
+            assert not [run for run in runs if run.id in answer.text]
+
+
 def test_a_browser_session_changes_something_only_with_the_token_of_its_page(served: Served) -> None:
     actor = Actor(id="oidc:i#1", name="Ada", grants=(Grant(role=Role.ADMIN),), person=True)
-    cookie = served.runner.store.sessions.begin(actor, now=served.ports.now())
+    cookie = served.store.sessions.begin(actor, now=served.ports.now())
     with httpx.Client(base_url=f"{served.url}/api/v1", cookies={"lzr": cookie}, trust_env=False) as browser:
         assert browser.get("/whoami").json()["person"] is True
         assert code(browser.post("/runs", json=WISH)) == (403, "csrf")

@@ -211,6 +211,12 @@ class Event(Model):
         return cls(seq=event.seq, at=event.at, kind=event.kind.value, data=event.data)
 
 
+class End(Model):
+    """The run has ended; no status where it was forgotten."""
+
+    status: Status | None
+
+
 class Events(Model):
     """Entries of a run's journal, in order."""
 

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse, Response
 
 from runner.domain.actor import Act
+from runner.web.api import models
 from runner.web.api.examples import EXAMPLES
 from runner.web.api.routes import router as api
 from runner.web.gate import Needs
@@ -56,6 +57,8 @@ def description() -> dict[str, Any]:
         "session": {"type": "apiKey", "in": "cookie", "name": "__Host-lzr", "description": "A signed-in browser."},
     }
     made["security"] = [{"token": []}, {"session": []}]
+    made["components"]["schemas"]["End"] = models.End.model_json_schema(ref_template="#/components/schemas/{model}")
+    del made["components"]["schemas"]["End"]["$defs"]  # a status is there already
     for name, given in EXAMPLES.items():  # added here: FastAPI takes every null out of what it describes
         made["components"]["schemas"][name]["examples"] = given
     for path in made["paths"].values():

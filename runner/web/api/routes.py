@@ -20,7 +20,7 @@ from runner.ports import FleetFilter, FleetOrder
 from runner.web import problems
 from runner.web.api import models
 from runner.web.api.cursors import cursor, place, wrong_cursor
-from runner.web.api.streams import stream
+from runner.web.api.streams import STREAMED, stream
 from runner.web.desk import Desk
 from runner.web.gate import Needs
 
@@ -221,7 +221,7 @@ def list_events(
     operation_id="streamEvents",
     summary="A run's journal as it grows",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Events."}},
+    responses={200: {"content": {"text/event-stream": {"schema": STREAMED}}, "description": "Events, each as here."}},
 )
 def stream_events(
     request: Request,

@@ -29,6 +29,22 @@ _LONGEST = 300.0  # seconds; whoever asks again has to be let in again
 _AT_ONCE = 500  # entries
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
+STREAMED = {
+    "type": "object",
+    "description": "One server-sent event.",
+    "properties": {
+        "id": {"type": "string", "description": "Its number in the journal.", "pattern": "^[0-9]+$"},
+        "event": {"type": "string", "description": "The kind of the entry; `end` at the end of the run."},
+        "data": {
+            "type": "string",
+            "description": "The entry as JSON; at the end the run's status alone.",
+            "contentMediaType": "application/json",
+            "contentSchema": {"anyOf": [{"$ref": "#/components/schemas/Event"}, {"$ref": "#/components/schemas/End"}]},
+        },
+    },
+    "required": ["id", "event", "data"],
+}
+
 _Standing = tuple[Status, int] | None  # None: there is no such run
 
 
