@@ -194,9 +194,10 @@ class Desk:
         digest: str,
         confirmed: Sequence[str] = (),
         comment: str = "",
-        apply: bool = True,
+        apply: bool | None = True,
     ) -> Run:
-        """Approve what this digest stands for (the whole of it), and have it applied where `apply` says so."""
+        """Approve what this digest stands for (the whole of it), and have it applied where `apply` says so (None: where the run was
+        started so)."""
         run = self._allowed(run_id, Act.APPROVE)
         return reviewing.approve(
             run,

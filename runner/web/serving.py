@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import uvicorn
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
 from runner.errors import InputError
 
@@ -17,7 +17,7 @@ _GRACE = timedelta(seconds=5)  # for answers that are under way
 
 
 @contextmanager
-def answering(app: ASGIApp, host: str, port: int, *, behind_proxy: bool = False) -> Iterator[int]:
+def answering(app: FastAPI, host: str, port: int, *, behind_proxy: bool = False) -> Iterator[int]:
     """Answer on this address meanwhile (port 0: any free one); gives the port. InputError where it cannot be used.
 
     `behind_proxy` says that a proxy on this machine terminates TLS: then its word about scheme and client is taken.
@@ -55,6 +55,7 @@ def answering(app: ASGIApp, host: str, port: int, *, behind_proxy: bool = False)
     try:
         yield int(bound.getsockname()[1])
     finally:
+        app.state.streams.closing = True  # else each that is open is waited for
         server.should_exit = True
         thread.join(2 * _GRACE.total_seconds())
         bound.close()

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -161,6 +161,17 @@ def test_a_store_that_goes_away_ends_the_stream_and_the_client_comes_again(
     served.ports.runs.request_cancel(run.id, by="x", now=served.ports.now())
     with streamed(served, run, last="1") as events:
         assert [event["event"] for event in events] == ["status", "end"]
+
+
+def test_a_server_that_stops_does_not_wait_for_streams(served: Served) -> None:
+    run, leaving = served.started(), ExitStack()
+    other = leaving.enter_context(served.beside())
+    with streamed(served, run, url=other) as events:
+        next(events)
+        began = time.monotonic()
+        leaving.close()
+        assert time.monotonic() - began < 3
+        assert next(events, None) is None
 
 
 @pytest.mark.parametrize("last", ["nonsense", "-1", "99999999999999", "²", ""])

@@ -181,8 +181,8 @@ class Approve(Model):
     confirmed: list[str] = Field(default=[], max_length=1000)
     """Names of the resource groups that are deleted with what is in them."""
     comment: str = Field(default="", max_length=2000)
-    apply: bool = True
-    """Whether a server applies it at once."""
+    apply: bool | None = True
+    """Whether a server applies it at once; null leaves that as the run was started."""
 
 
 class Comment(Model):

@@ -53,6 +53,7 @@ class Streams:
 
     def __init__(self) -> None:
         self.open = 0
+        self.closing = False
         self._asked: dict[str, asyncio.Future[_Standing]] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -108,7 +109,7 @@ async def _told(streams: Streams, runs: Runs, run_id: str, seen: int) -> AsyncIt
         began = told = time.monotonic()
         yield "retry: 1000\n\n"
         newest = seen + 1
-        while time.monotonic() - began < _LONGEST:
+        while time.monotonic() - began < _LONGEST and not streams.closing:
             while newest > seen:
                 fresh = await run_in_threadpool(runs.events, run_id, after=seen, limit=_AT_ONCE)
                 if not fresh:
