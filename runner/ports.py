@@ -515,8 +515,8 @@ class Runs(Protocol):
     def append_log(self, run_id: str, lines: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
         """Add lines of a log to the run's journal, all or none of them."""
 
-    def events(self, run_id: str, *, after: int = 0) -> tuple[Event, ...]:
-        """The journal after this sequence number."""
+    def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
+        """The journal after this sequence number; with `limit` the first so many entries of that."""
 
     def standing(self, run_ids: Sequence[str]) -> dict[str, tuple[Status, int]]:
         """By id, the status and the sequence number of the journal's newest entry: the quickest look there is. Of a run that is
@@ -712,6 +712,9 @@ class Requests(Protocol):
 
     def answered(self, actor: str, key: str, answer: Mapping[str, Any]) -> None:
         """Keep the answer."""
+
+    def forget(self, actor: str, key: str) -> None:
+        """Forget a request of which nothing was done."""
 
     def prune(self, *, before: datetime) -> int:
         """Forget requests from before this moment."""

@@ -109,6 +109,12 @@ class Settings(BaseSettings):
     """Hosts of functions that may be called although they are private addresses."""
     function_timeout: Positive = timedelta(seconds=100)
     """How long a function may take to answer."""
+    server: str | None = None
+    """Address of a server (`lzr serve`) that commands about runs ask instead of this machine's store; `--server` goes before it."""
+    server_token: SecretStr | None = None
+    """API token, or workload identity token, for that server. In GitHub Actions one is asked for where none is given."""
+    server_token_file: Path | None = None
+    """File with that token."""
     sandbox: Path | None = None
     """Directory of a running `lzr sandbox`: everything goes there instead of to Azure."""
     log_level: str = Field(default="warning", pattern=r"^(debug|info|warning|error)$")
@@ -138,6 +144,16 @@ class Settings(BaseSettings):
         if value is not None and not re.match(r"https?://[^\s/]+", value):
             raise ValueError("this is no address of a proxy, as http://proxy.corp.example:3128")
         return value
+
+    @field_validator("server")
+    @classmethod
+    def _is_a_server(cls, value: str | None) -> str | None:
+        """Tokens are sent there: in the clear on this machine only."""
+        if value is not None and not re.fullmatch(
+            r"(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?)/?", value
+        ):
+            raise ValueError("this is no address of a server, as https://lzr.example; http only to this machine")
+        return value.rstrip("/") if value is not None else None
 
     @field_validator("ca_file")
     @classmethod

@@ -35,8 +35,8 @@ from runner.store.sealing import Keyring
 if TYPE_CHECKING:
     from runner.app.doctor import Instruments
     from runner.azure.connect import Connections
-    from runner.network.way_out import Network
     from runner.durable import Durable
+    from runner.network.way_out import Network
     from runner.terraform.infrastructure import Terraform
     from runner.terraform.module_sources import ModuleSources
     from runner.terraform.state_access import StateAccess
@@ -336,7 +336,7 @@ def _rehearsal(runner: Runner) -> Rehearsal:
 
 @contextmanager
 def open_runner(settings: Settings) -> Iterator[Runner]:
-    """The runner for one command."""
+    """The runner for one command; InputError where the settings name a server."""
     redactor = Redactor()
     configure(settings.log_level, redactor)
     if settings.store_key is not None:
@@ -366,7 +366,15 @@ def open_runner(settings: Settings) -> Iterator[Runner]:
 
 
 def keyring(settings: Settings) -> Keyring:
-    """The keys that open the store: from the variable, else from the file, which is made on first use."""
+    """The keys that open the store: from the variable, else from the file, which is made on first use. InputError where the settings
+    name a server: then its store is meant, and not this machine's."""
+    if settings.server is not None:
+        raise InputError(
+            "This works on the machine only",
+            code="on-the-machine-only",
+            detail=f"The command needs the store itself, and {settings.server} is to be asked (--server, LZR_SERVER).",
+            hint="Give it on the server's machine, without a server.",
+        )
     if settings.store_key is not None:
         return Keyring.from_value(settings.store_key)
     where = settings.store.get_secret_value()

@@ -25,11 +25,11 @@ from runner.agent.telemetry import Metrics, Tracing
 from runner.agent.terraform_block import Tools
 from runner.app import recovery, reviewing
 from runner.app.walk import Ports
-from runner.network.way_out import Network
 from runner.domain.events import Event
 from runner.domain.review import Review
 from runner.domain.run import EXECUTING, OPEN, Behavior, Run, Status
 from runner.errors import InputError, Refused
+from runner.network.way_out import Network
 from runner.store.filelocks import locked
 from runner.terraform import engine
 from runner.terraform.engine import Engine

@@ -8,6 +8,7 @@ person only where it merely finishes what was approved (`domain.review.strays`).
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from runner.app.walk import Ports, is_of_meshstack, snapshot_of
 from runner.domain.run import ENDED, EXECUTING, Run, Status
@@ -72,7 +73,12 @@ def continuation(run: Run, *, run_id: str, ports: Ports) -> Run:
 
 def heir_of(run: Run, ports: Ports) -> Run:
     """The newest run that continues this one, however often it was interrupted; itself where none does."""
-    for younger in ports.runs.find(tenant=run.tenant)[::-1]:
+    return heir_among(ports.runs.find(tenant=run.tenant), run)
+
+
+def heir_among(runs: Sequence[Run], run: Run) -> Run:
+    """The same among these runs of the tenant, newest first."""
+    for younger in runs[::-1]:
         if younger.options.get("continues") == run.id:
             run = younger
     return run

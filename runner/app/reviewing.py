@@ -87,20 +87,8 @@ def approve(
             hint=again(run),
         )
     made = review_of(run, ports)
-    if digest is not None and len(digest) < SHORTEST_DIGEST:
-        raise InputError(
-            "The digest is too short",
-            code="digest-too-short",
-            detail=f"{digest!r} could be the beginning of many; at least {SHORTEST_DIGEST} characters name one.",
-            hint=f"lzr review {run.id}",
-        )
-    if digest is not None and not made.digest.startswith(digest.lower()):
-        raise Refused(
-            "Another digest",
-            code="digest-mismatch",
-            detail=f"The review of run {run.id} has the digest {made.digest}, not {digest}.",
-            hint=f"lzr review {run.id}",
-        )
+    if digest is not None:
+        expect_digest(run, digest, made.digest)
     rules = snapshot_of(run, ports).placed.zone.spec.approval
     if rules.four_eyes:
         _expect_second_person(run, approver)
@@ -119,6 +107,24 @@ def approve(
     approval = Approval(run=run.id, digest=made.digest, by=by, at=now, expires=now + rules.valid_for, comment=comment)
     approved = ports.runs.approve(approval, now=now)
     return ports.runs.note(run.id, options={APPLY: True}) if apply else approved
+
+
+def expect_digest(run: Run, given: str, shown: str) -> None:
+    """Refused where what the approver gave is not (the beginning of) the digest of the run's review."""
+    if len(given) < SHORTEST_DIGEST:
+        raise InputError(
+            "The digest is too short",
+            code="digest-too-short",
+            detail=f"{given!r} could be the beginning of many; at least {SHORTEST_DIGEST} characters name one.",
+            hint=f"lzr review {run.id}",
+        )
+    if not shown.startswith(given.lower()):
+        raise Refused(
+            "Another digest",
+            code="digest-mismatch",
+            detail=f"The review of run {run.id} has the digest {shown}, not {given}.",
+            hint=f"lzr review {run.id}",
+        )
 
 
 def _expect_second_person(run: Run, approver: Actor | None) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from runner.app.journal import RunJournal, failure_of
 from runner.domain.configuration import Import, Leaving, Snapshot
@@ -66,8 +67,12 @@ def begin(run_id: str, status: Status, ports: Ports) -> Run:
 
 def review_of(run: Run, ports: Ports) -> Review:
     """The review that was kept for the run; Refused when there is none, and of a building block, which meshStack decides on."""
+    return as_review(run, ports.runs.review(run.id))
+
+
+def as_review(run: Run, kept: Mapping[str, Any] | None) -> Review:
+    """What was kept of the run's review as a review; see `review_of`."""
     refuse_of_meshstack(run)
-    kept = ports.runs.review(run.id)
     if kept is None:
         raise Refused(
             "Nothing to decide yet", code="no-review", detail=f"Run {run.id} has no review.", hint=f"lzr run {run.id}"

@@ -21,11 +21,11 @@ from runner.azure.entra import Entra, HomeTenant
 from runner.azure.functions import AzureFunctions
 from runner.azure.graph import Graph
 from runner.azure.http import Client, Patience
-from runner.network.way_out import Network
 from runner.azure.rights import AzureRights
 from runner.azure.subscriptions import AzureSubscriptions
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import AzurePlatform, Cloud
+from runner.network.way_out import Network
 from runner.ports import Azure, Invitations
 
 Identity = tuple[ServicePrincipal, str, Cloud]

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from runner.azure import certificate
-from runner.network.way_out import Network
 from runner.domain.document import (
     AzureCli,
     Certificate,
@@ -34,6 +33,7 @@ from runner.domain.document import (
 from runner.domain.platform import CLOUDS, Cloud
 from runner.errors import InputError, RemoteFailed
 from runner.imports import put_off
+from runner.network.way_out import Network
 
 if TYPE_CHECKING:  # azure.identity costs 0.2 s and 18 MB: it is imported with the first token
     from azure.core.credentials import AccessToken, TokenCredential

@@ -14,7 +14,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from runner.azure.credentials import Secret, client_certificate, token_file
-from runner.network.way_out import Network
 from runner.domain.document import (
     AzureCli,
     Certificate,
@@ -24,6 +23,7 @@ from runner.domain.document import (
     WorkloadIdentity,
 )
 from runner.domain.platform import CLOUDS, Cloud
+from runner.network.way_out import Network
 
 ENVIRONMENTS = {"public": "public", "usgov": "usgovernment", "china": "china"}
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
-from runner.network import addresses
 from runner.azure.credentials import Credential, TokenFailed
-from runner.network.guarded import GuardedNetwork, Limit
 from runner.azure.http import USER_AGENT, Patience, Tries, untrusted
-from runner.network.way_out import Network
 from runner.domain.invocation import Answer, Invocation
 from runner.errors import InputError, RemoteFailed
+from runner.network import addresses
+from runner.network.guarded import GuardedNetwork, Limit
+from runner.network.way_out import Network
 
 FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 HOST = re.compile(rb"[0-9A-Za-z._:-]+")

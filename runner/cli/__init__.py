@@ -94,9 +94,15 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Ask this server (lzr serve) instead of working on this machine; the same as LZR_SERVER. Its token is in LZR_SERVER_TOKEN, "
+    "or in the file LZR_SERVER_TOKEN_FILE.",
+)
 @click.version_option(version("landing-zone-runner"), prog_name="lzr", message="%(prog)s %(version)s")
 @click.pass_context
-def lzr(ctx: click.Context) -> None:
+def lzr(ctx: click.Context, server: str | None) -> None:
     """Landing zones and tenants as Terraform: planned, reviewed in plain words, applied exactly as approved.
 
     \b
@@ -111,6 +117,8 @@ def lzr(ctx: click.Context) -> None:
     """
     if os.environ.get("NO_COLOR"):
         ctx.color = False
+    if server is not None:
+        os.environ["LZR_SERVER"] = server
 
 
 def refuse_wrong_settings() -> None:

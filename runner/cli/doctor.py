@@ -65,7 +65,7 @@ def doctor(paths: tuple[Path, ...], as_json: bool) -> int:
         try:
             runner = stack.enter_context(_open(chosen))
         except RunnerError as error:
-            if error.code.startswith("sandbox-"):
+            if error.code.startswith("sandbox-") or chosen.server is not None:
                 raise
             told(_without_store(error))
         else:

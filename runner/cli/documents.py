@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from runner.documents.problems import Problem
 
 KINDS = ("AzurePlatform", "LandingZone", "Tenant")
-SERVER = "server"
+SERVER, API = "server", "api"
 WARNINGS_SHOWN = 20
 
 
 @click.command()
-@click.argument("kind", required=False, type=click.Choice((*KINDS, SERVER), case_sensitive=False), metavar="[KIND]")
+@click.argument(
+    "kind", required=False, type=click.Choice((*KINDS, SERVER, API), case_sensitive=False), metavar="[KIND]"
+)
 @click.option(
     "--all-in",
     type=click.Path(file_okay=False, path_type=Path),
@@ -31,11 +33,11 @@ WARNINGS_SHOWN = 20
     help="Write one file per kind and one for all into DIR.",
 )
 def schema(kind: str | None, all_in: Path | None) -> None:
-    """Print the JSON Schema of documents, for editors.
+    """Print the JSON Schema of documents, for editors, or the API's description.
 
-    KIND is AzurePlatform, LandingZone or Tenant; without it the schema covers all of them. The configuration of `lzr serve` is no
-    document and has one too: server. An editor with the YAML language server uses the schema when a document begins with a line
-    that names it:
+    KIND is AzurePlatform, LandingZone or Tenant; without it the schema covers all of them. Two are no documents: server is the
+    configuration of `lzr serve`, and api the description (OpenAPI) of what it answers. An editor with the YAML language server uses the
+    schema when a document begins with a line that names it:
 
     \b
       # yaml-language-server: $schema=schemas/all.schema.json
@@ -44,7 +46,13 @@ def schema(kind: str | None, all_in: Path | None) -> None:
     Examples:
       lzr schema Tenant
       lzr schema --all-in schemas
+      lzr schema api
     """
+    if kind == API:
+        from runner.web.api.openapi import description
+
+        click.echo(_json(description()))
+        return
     from runner.documents.schema import schema_of, schema_of_all, schema_of_server
 
     if kind == SERVER:

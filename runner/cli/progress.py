@@ -12,7 +12,9 @@ from time import monotonic
 
 import click
 
+from runner.cli.places import Place
 from runner.cli.words import duration, plain
+from runner.domain.events import Event as Entry
 from runner.domain.events import Kind
 from runner.domain.run import EXECUTING, Run, Status
 from runner.errors import RemoteFailed
@@ -24,6 +26,7 @@ _SHARE = 20  # of so many parts of the time, one is spent looking
 _PATIENCE = 60.0  # seconds that the store may be away
 PLANNING = frozenset({Status.PENDING, Status.PLANNING})
 APPLYING = frozenset({Status.APPROVED, Status.APPLYING})
+_GOING_ON = EXECUTING | {Status.PENDING}
 _FEW = 3  # up to so many runs are shown step by step
 _MANY = 50  # more than this take a moment to start
 
@@ -88,17 +91,34 @@ def counted(names: Sequence[str], done: str) -> Iterator[str]:
     _wipe(live)
 
 
-def log(runs: Runs, run: Run, *, keep_on: bool) -> Run:
+def log(place: Place, run: Run, *, keep_on: bool) -> Run:
     """Print the whole journal of a run as plain lines; with `keep_on` until the run ends or waits."""
-    after = 0
-    while True:
-        current = runs.get(run.id)
-        for event in runs.events(run.id, after=after):
-            after = event.seq
-            click.echo(_log_line(event.at, event.kind, event.data))
-        if not keep_on or (current.status not in EXECUTING and current.status is not Status.PENDING):
-            return current
-        Event().wait(_EACH * 4)
+    for event in place.journal(run, through=_GOING_ON if keep_on else ()):
+        click.echo(_log_line(event.at, event.kind, event.data))
+    return place.run(run.id)
+
+
+def watched(
+    place: Place,
+    followed: Sequence[Run],
+    *,
+    through: Collection[Status],
+    quiet: bool,
+    ended: Callable[[Run], None] = lambda run: None,
+) -> list[Run]:
+    """The same as `follow`, one run after the other: the journal of each leads to where it comes to rest."""
+    live, steps = not quiet and sys.stderr.isatty(), not quiet and len(followed) <= _FEW
+    done: list[Run] = []
+    for run in followed:
+        one = _Seen(run)
+        after = 0 if run.status is Status.PENDING else max((e.seq for e in place.journal(run)), default=0)
+        for event in place.journal(run, after=after, through=through):
+            _tell_event(one, event, steps=steps, name=len(followed) > 1, live=live)
+            _status_line([one], total=len(followed), live=live, done=len(done))
+        _wipe(live)
+        done.append(place.run(run.id))
+        ended(done[-1])
+    return done
 
 
 def _log_line(at: datetime, kind: Kind, data: dict[str, object]) -> str:
@@ -130,29 +150,33 @@ def _last(runs: Runs, run: Run) -> int:
 
 def _tell_events(runs: Runs, one: _Seen, *, steps: bool, name: bool, live: bool) -> None:
     for event in runs.events(one.run.id, after=one.after):
-        one.after = event.seq
-        if event.kind is Kind.STEP_STARTED:
-            one.step, one.began = str(event.data["name"]), monotonic()
-        elif event.kind in (Kind.STEP_SUCCEEDED, Kind.STEP_FAILED):
-            one.step = ""
-            if steps:
-                _wipe(live)
-                ok = event.kind is Kind.STEP_SUCCEEDED
-                mark = click.style("✓", fg="green") if ok else click.style("✗", fg="red")
-                who = f"{plain(one.run.tenant)}  " if name else ""
-                note = plain(event.data.get("note") or "")
-                seconds = duration(float(event.data["seconds"]))
-                click.echo(f"  {mark} {who}{plain(event.data['name']):<28} {seconds:>7}  {note}".rstrip(), err=True)
+        _tell_event(one, event, steps=steps, name=name, live=live)
 
 
-def _status_line(left: list[_Seen], *, total: int, live: bool) -> None:
+def _tell_event(one: _Seen, event: Entry, *, steps: bool, name: bool, live: bool) -> None:
+    one.after = event.seq
+    if event.kind is Kind.STEP_STARTED:
+        one.step, one.began = str(event.data["name"]), monotonic()
+    elif event.kind in (Kind.STEP_SUCCEEDED, Kind.STEP_FAILED):
+        one.step = ""
+        if steps:
+            _wipe(live)
+            ok = event.kind is Kind.STEP_SUCCEEDED
+            mark = click.style("✓", fg="green") if ok else click.style("✗", fg="red")
+            who = f"{plain(one.run.tenant)}  " if name else ""
+            note = plain(event.data.get("note") or "")
+            seconds = duration(float(event.data["seconds"]))
+            click.echo(f"  {mark} {who}{plain(event.data['name']):<28} {seconds:>7}  {note}".rstrip(), err=True)
+
+
+def _status_line(left: list[_Seen], *, total: int, live: bool, done: int | None = None) -> None:
     if not live:
         return
     at_work = [one for one in left if one.step]
     if total <= _FEW:
         text = "   ".join(f"{one.step} … {duration(monotonic() - one.began)}" for one in at_work)
     else:
-        text = f"{total - len(left)} of {total} done   " + "   ".join(
+        text = f"{total - len(left) if done is None else done} of {total} done   " + "   ".join(
             f"{one.run.tenant}: {one.step}" for one in at_work[:3]
         )
     width = shutil.get_terminal_size().columns - 3

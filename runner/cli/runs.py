@@ -6,17 +6,8 @@ import json
 
 import click
 
-from runner.cli.telling import (
-    answer_of,
-    as_json_option,
-    me,
-    opened,
-    print_json,
-    print_lines,
-    run_argument,
-    run_json,
-    summary_json,
-)
+from runner.cli.places import at_hand
+from runner.cli.telling import as_json_option, print_json, print_lines, run_argument, run_json, summary_json
 from runner.errors import InputError
 
 _CALLING = "call the function"  # the step's name
@@ -35,21 +26,21 @@ def review(run_id: str, everything: bool, function: bool, as_json: bool) -> int:
       lzr runs
       lzr review 01jd8k3v --all
     """
-    from runner.app.walk import is_of_meshstack, review_of
+    from runner.app.walk import as_review
     from runner.cli import words
 
-    with opened() as runner:
-        run = runner.ports.runs.get(run_id)
-        if as_json and runner.ports.runs.review(run.id) is not None:
-            print_json(run_json(runner, run))
-        elif is_of_meshstack(run) and (kept := runner.ports.runs.review(run.id)) is not None:
+    with at_hand() as place:
+        run = place.run(run_id)
+        kept = place.review(run)
+        if as_json and kept is not None:
+            print_json(run_json(place, run))
+        elif kept is not None and kept.get("kind") == "building-block":
             from runner.cli import block_words
             from runner.domain.block_review import BlockReview
 
             print_lines(block_words.review(BlockReview.model_validate(kept), everything=everything))
         else:
-            made = review_of(run, runner.ports)
-            print_lines(words.review(made, run, everything=everything, function=function))
+            print_lines(words.review(as_review(run, kept), run, everything=everything, function=function))
     return 0
 
 
@@ -68,24 +59,17 @@ def approve(run_id: str, digest: str | None, confirmed: tuple[str, ...], comment
     Example:
       lzr approve 01jd8k3v --digest 9f41c2d0
     """
-    from runner.app import reviewing
+    from runner.app.reviewing import APPLY
+    from runner.cli.words import plain
 
-    with opened() as runner:
-        run = runner.ports.runs.get(run_id)
-        approved = reviewing.approve(
-            run,
-            by=me(),
-            ports=runner.ports,
-            expires_after=runner.settings.review_expires,
-            digest=digest,
-            confirmed=confirmed,
-            comment=comment,
-        )
-        expires = runner.ports.runs.approvals(approved.id)[-1].expires
+    with at_hand() as place:
+        approved = place.approve(place.run(run_id), digest=digest, confirmed=confirmed, comment=comment)
         if as_json:
-            print_json(run_json(runner, approved))
-        else:
-            click.echo(f"Approved by {me()}, valid until {expires:%Y-%m-%d %H:%M} UTC.   lzr apply {approved.id}")
+            print_json(run_json(place, approved))
+            return 0
+        approval = place.told(approved).approvals[-1]
+        then = f"lzr run {approved.id} --follow" if approved.options.get(APPLY) else f"lzr apply {approved.id}"
+        click.echo(f"Approved by {plain(approval.by)}, valid until {approval.expires:%Y-%m-%d %H:%M} UTC.   {then}")
     return 0
 
 
@@ -99,10 +83,8 @@ def reject(run_id: str, comment: str) -> int:
     Example:
       lzr reject 01jd8k3v --comment "wrong landing zone"
     """
-    from runner.app import reviewing
-
-    with opened() as runner:
-        run = reviewing.reject(runner.ports.runs.get(run_id), by=me(), ports=runner.ports, comment=comment)
+    with at_hand() as place:
+        run = place.reject(place.run(run_id), comment=comment)
         click.echo(f"Rejected: {run.tenant}.")
     return 0
 
@@ -116,11 +98,10 @@ def cancel(run_id: str) -> int:
     Example:
       lzr cancel 01jd8k3v
     """
-    from runner.app import reviewing
     from runner.domain.run import Status
 
-    with opened() as runner:
-        run = reviewing.cancel(runner.ports.runs.get(run_id), by=me(), ports=runner.ports)
+    with at_hand() as place:
+        run = place.cancel(place.run(run_id))
         if run.status is Status.CANCELED:
             click.echo(f"Canceled: {run.tenant}.")
         else:
@@ -148,13 +129,13 @@ def runs(tenant: str | None, statuses: tuple[str, ...], limit: int, as_json: boo
         raise InputError(
             "No such status", code="unknown-status", detail=unknown[0], hint="One of: " + ", ".join(Status)
         )
-    with opened() as runner:
+    with at_hand() as place:
         wanted = [Status(status) for status in statuses] or None
-        found = runner.ports.runs.find(tenant=tenant, statuses=wanted, limit=limit)
+        found = place.runs(tenant=tenant, statuses=wanted, limit=limit)
         if as_json:
             print_json([summary_json(run) for run in found])
         elif found:
-            print_lines(words.runs(found, runner.ports.now()))
+            print_lines(words.runs(found, place.now))
         else:
             click.echo("No runs." if not (tenant or statuses) else "No such runs.")
     return 0
@@ -173,36 +154,32 @@ def run(run_id: str, whole_log: bool, follow: bool, as_json: bool) -> int:
       lzr run 01jd8k3v --follow
     """
     from runner.cli import progress, words
-    from runner.domain.events import Kind, steps_of
 
-    with opened() as runner:
-        found = runner.ports.runs.get(run_id)
+    with at_hand() as place:
+        found = place.run(run_id)
         if follow or whole_log:
-            found = progress.log(runner.ports.runs, found, keep_on=follow)
+            found = progress.log(place, found, keep_on=follow)
         if as_json:
-            print_json(run_json(runner, found))
+            print_json(run_json(place, found))
             return 0
-        now = runner.ports.now()
+        told, now = place.told(found), place.now
         click.echo(
             f"{click.style(words.plain(found.tenant), bold=True)}   run {found.id}   {words.status(found)}   "
             f"{found.behavior} by {words.plain(found.requested_by)}, {words.ago(found.updated, now)}"
         )
         if found.reason:
             click.echo(f"  {words.plain(found.reason)}")
-        for approval in runner.ports.runs.approvals(found.id):
+        for approval in told.approvals:
             comment = f": {words.plain(approval.comment)}" if approval.comment else ""
             click.echo(f"  approved by {words.plain(approval.by)} at {approval.at:%Y-%m-%d %H:%M} UTC{comment}")
-        events = runner.ports.runs.events(found.id)
-        answer = answer_of(runner, found)
-        for step in steps_of(events):
+        for step in told.steps:
             mark = {"succeeded": "✓", "failed": "✗", "running": "▸"}[step.status]
             click.echo(f"  {mark} {step.name:<28} {words.duration(step.seconds):>7}  {words.plain(step.note)}".rstrip())
-            if answer is not None and step.name == _CALLING:
-                print_lines(words.answer(answer))
-        for event in events:
-            if event.kind is Kind.WARNING:
-                click.echo(f"  ? {words.plain(event.data['text'])}")
-            elif event.kind is Kind.OUTPUT:
-                click.echo(f"  = {words.plain(event.data['name'])}: {words.plain(json.dumps(event.data['value']))}")
+            if told.function is not None and step.name == _CALLING:
+                print_lines(words.answer(told.function))
+        for warning in told.warnings:
+            click.echo(f"  ? {words.plain(warning['text'])}")
+        for name, value in told.outputs.items():
+            click.echo(f"  = {words.plain(name)}: {words.plain(json.dumps(value))}")
         print_lines(words.failure(found))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.cli import WAITING
+from runner.cli.places import Place
+from runner.cli.places import me as me
 
 if TYPE_CHECKING:
     from runner.domain.block_review import BlockReview
@@ -35,28 +36,24 @@ def opened() -> Iterator[Runner]:
         yield runner
 
 
-def me() -> str:
-    """The operating-system user: who asks and approves, until there is sign-in."""
-    return getpass.getuser()
-
-
-def report(runner: Runner, ended: Sequence[Run], *, as_json: bool, shown: Iterable[str] = ()) -> int:
+def report(place: Place, ended: Sequence[Run], *, as_json: bool, shown: Iterable[str] = ()) -> int:
     """Tell how the runs stand; the exit code is that of the worst. Reviews that wait are shown unless they were (`shown`)."""
-    from runner.app.walk import review_of
+    from runner.app.walk import as_review
     from runner.cli import words
     from runner.domain.run import Status
 
     if as_json:
-        _print_json_of(runner, ended)
+        _print_json_of(place, ended)
         return exit_code(ended)
     open_ones = [one for one in ended if one.status in (Status.WAITING, Status.APPROVED) and one.id not in shown]
     for one in ended:
-        made = review_of(one, runner.ports) if runner.ports.runs.review(one.id) else None
+        kept = place.review(one)
+        made = as_review(one, kept) if kept else None
         if made is not None and one in open_ones and len(open_ones) <= _SHOWN:
             click.echo("")
             print_lines(words.review(made, one))
             continue
-        print_lines(words.result(one, made, answer_of(runner, one)))
+        print_lines(words.result(one, made, place.told(one).function))
         for warning in made.warnings if made else ():
             click.echo(f"  ? {words.plain(warning.text)}")
     if len(open_ones) > _SHOWN:
@@ -90,24 +87,14 @@ def _code(ended: Run) -> int:
             return 3
 
 
-def answer_of(runner: Runner, run: Run) -> dict[str, Any] | None:
-    """What the function said in this run."""
-    from runner.app import telling
-
-    return telling.answer_of(run, runner.ports)
-
-
 def summary_json(run: Run) -> dict[str, Any]:
     """A run without its documents and what only this machine understands."""
     return run.model_dump(mode="json", exclude={"engine", "executor"})
 
 
-def run_json(runner: Runner, run: Run) -> dict[str, Any]:
+def run_json(place: Place, run: Run) -> dict[str, Any]:
     """A run with its review, approvals, steps, outputs and the function's answer. `changes` says whether there is anything to do."""
-    from runner.app import telling
-
-    told = telling.told(run, runner.ports)
-    kept = runner.ports.runs.review(run.id)
+    told, kept = place.told(run), place.review(run)
     return {
         **summary_json(run),
         "changes": kept is not None and not _kind_of(kept).model_validate(kept).nothing_changes,
@@ -145,12 +132,12 @@ def print_json(value: Any) -> None:
     click.echo(_json(value))
 
 
-def _print_json_of(runner: Runner, ended: Sequence[Run]) -> None:
+def _print_json_of(place: Place, ended: Sequence[Run]) -> None:
     """One run after the other: thousands of reviews never are in memory together."""
     click.echo('{\n  "runs": [', nl=False)
     for number, one in enumerate(ended):
         click.echo("," if number else "")
-        click.echo(indent(_json(run_json(runner, one)), "    "), nl=False)
+        click.echo(indent(_json(run_json(place, one)), "    "), nl=False)
     click.echo("\n  ]\n}" if ended else "]\n}")
 
 

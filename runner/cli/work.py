@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner.cli import tell
+from runner.cli.places import Here, on_a_server
 from runner.cli.telling import as_json_option, me, opened, print_lines, report, run_argument, worst
 from runner.errors import Canceled, InputError, Refused, RunnerError
 from runner.imports import share_one_heap
@@ -23,12 +24,12 @@ from runner.imports import share_one_heap
 if TYPE_CHECKING:
     from runner.documents import Documents
     from runner.domain.configuration import Snapshot
-    from runner.domain.review import Contents
+    from runner.domain.review import Contents, Review
     from runner.domain.run import Behavior, Run, Status
     from runner.durable import Durable
     from runner.wiring import Runner
 
-_PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+_PATHS = click.argument("paths", nargs=-1, metavar="PATHS...", type=click.Path(path_type=Path))
 _AROUND = click.option(
     "--with",
     "around",
@@ -67,11 +68,18 @@ def plan(
 ) -> int:
     """Plan tenants and show what would happen; nothing is changed.
 
+    A server has its own documents: it is asked for tenants by name, and PATHS are left out.
+
     \b
     Example:
       lzr plan my-landing-zones
       lzr plan my-landing-zones --changed-since origin/main
+      lzr --server https://lzr.example plan --tenant payments.checkout-dev
     """
+    if on_a_server():
+        from runner.cli import remote_work
+
+        return remote_work.plan(only, documents=(paths, around, since), reason=reason, as_json=as_json)
     from runner.cli import progress
 
     asked = _asked_for(paths, around, only, since=since)
@@ -80,7 +88,7 @@ def plan(
         for one in started:
             durable.plan(one)
         planned = _follow(runner, started, through=progress.PLANNING, quiet=as_json)
-        return worst((*codes, report(runner, planned, as_json=as_json)))
+        return worst((*codes, report(Here(runner), planned, as_json=as_json)))
 
 
 @click.command
@@ -106,6 +114,10 @@ def reconcile(
     Example:
       lzr reconcile my-landing-zones
     """
+    if on_a_server():
+        from runner.cli import remote_work
+
+        return remote_work.reconcile(only, documents=(paths, around, since), reason=reason, as_json=as_json)
     asked = _asked_for(paths, around, only, since=since)
     with opened() as runner, _working(runner) as durable:
         started, codes = _start(runner, asked, reason=reason)
@@ -130,6 +142,10 @@ def destroy(tenant: str, path: Path, move_to: str | None, reason: str, as_json: 
     Example:
       lzr destroy payments.checkout-dev --in my-landing-zones --reason "project ended"
     """
+    if on_a_server():
+        from runner.cli import remote_work
+
+        return remote_work.destroy(tenant, move_to=move_to, reason=reason, as_json=as_json)
     from runner.cli.known import known
     from runner.domain.run import Behavior
 
@@ -168,7 +184,7 @@ def adopt(tenant: str, paths: tuple[Path, ...], reason: str, as_json: bool) -> i
         (planned,) = _follow(runner, started, through=progress.PLANNING, quiet=as_json)
         if not as_json and runner.ports.runs.review(planned.id) is not None:
             print_lines(words.adoption(review_of(planned, runner.ports)))
-        return report(runner, [planned], as_json=as_json)
+        return report(Here(runner), [planned], as_json=as_json)
 
 
 @click.command
@@ -181,6 +197,10 @@ def apply(run_id: str, as_json: bool) -> int:
     Example:
       lzr apply "$(lzr runs --status approved --json | jq -r '.[0].id')"
     """
+    if on_a_server():
+        from runner.cli import remote_work
+
+        return remote_work.apply(run_id, as_json=as_json)
     with opened() as runner:
         meant = runner.ports.runs.get(run_id)
         with _working(runner) as durable:
@@ -194,7 +214,7 @@ def _apply(runner: Runner, durable: Durable, meant: Run, *, as_json: bool) -> in
 
     run = recovery.heir_of(runner.ports.runs.get(meant.id), runner.ports)
     if run.id in durable.taken:  # it was being applied when its process died, and has come to rest by now
-        return report(runner, [run], as_json=as_json)
+        return report(Here(runner), [run], as_json=as_json)
     if run.status is not Status.APPROVED:
         hints = {Status.WAITING: f"lzr approve {run.id}", Status.EXPIRED: reviewing.again(run)}
         raise Refused(
@@ -205,7 +225,7 @@ def _apply(runner: Runner, durable: Durable, meant: Run, *, as_json: bool) -> in
         )
     durable.apply(run)
     applied = _follow(runner, [run], through=progress.APPLYING, quiet=as_json)
-    return report(runner, _follow_on(runner, applied, quiet=as_json), as_json=as_json)
+    return report(Here(runner), _follow_on(runner, applied, quiet=as_json), as_json=as_json)
 
 
 @contextmanager
@@ -281,6 +301,8 @@ def _asked_for(
     from runner import documents
     from runner.cli import progress
 
+    if not paths:
+        raise click.UsageError("Missing argument 'PATHS...'.", click.get_current_context())
     read = documents.read(paths, around=around)
     if not (only or read.chosen):
         raise InputError(
@@ -373,7 +395,7 @@ def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_j
         if one.status is Status.WAITING:
             waiting.append(one)
         elif one.status is Status.APPROVED:
-            with _told(one, codes):
+            with told(one, codes):
                 durable.apply(one)
                 applying.append(one)
         else:
@@ -387,7 +409,7 @@ def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_j
         for one in asked:
             if durable.stopping:
                 raise click.Abort
-            with _told(one, codes):
+            with told(one, codes):
                 if approved := _ask(runner, durable, one):
                     durable.apply(approved)
                     applying.append(approved)
@@ -397,11 +419,11 @@ def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_j
     for one, heir in zip(applied, _follow_on(runner, applied, quiet=as_json), strict=True):
         done[one.id] = heir
     stand = [done.get(one.id) or runner.ports.runs.get(one.id) for one in started]
-    return worst((*codes, report(runner, stand, as_json=as_json, shown=[one.id for one in asked])))
+    return worst((*codes, report(Here(runner), stand, as_json=as_json, shown=[one.id for one in asked])))
 
 
 @contextmanager
-def _told(run: Run, codes: list[int]) -> Iterator[None]:
+def told(run: Run, codes: list[int]) -> Iterator[None]:
     """Tell an error about this run and keep its exit code, instead of ending what is done for others."""
     from runner.cli import words
 
@@ -417,15 +439,11 @@ def _ask(runner: Runner, durable: Durable, waiting: Run) -> Run | None:
     """Show the review and let the person at the terminal decide; None when nobody approved. Aborts when the person leaves."""
     from runner.app import reviewing
     from runner.app.walk import review_of
-    from runner.cli import words
     from runner.domain.run import Status
 
     made = review_of(waiting, runner.ports)
     with _leaving_at_once(durable):
-        print_lines(words.review(made, waiting))
-        choice = click.Choice(["y", "n", "later"])
-        answer = click.prompt("Approve and apply exactly this?", type=choice, default="later")
-        decided = answer == "y" and all(_named(contents) for contents in made.contents)
+        answer, decided = put(made, waiting)
     now = runner.ports.runs.get(waiting.id)  # a person takes time: somebody else may have decided
     if answer == "n":
         reviewing.reject(now, by=me(), ports=runner.ports)
@@ -441,6 +459,16 @@ def _ask(runner: Runner, durable: Durable, waiting: Run) -> Run | None:
         digest=made.digest,
         confirmed=tuple(contents.resource_group for contents in made.contents),
     )
+
+
+def put(made: Review, waiting: Run) -> tuple[str, bool]:
+    """Put the review to whoever is there: what they answered, and whether it is approved with every name that has to be typed."""
+    from runner.cli import words
+
+    print_lines(words.review(made, waiting))
+    choice = click.Choice(["y", "n", "later"])
+    answer = click.prompt("Approve and apply exactly this?", type=choice, default="later")
+    return answer, answer == "y" and all(_named(contents) for contents in made.contents)
 
 
 def _named(contents: Contents) -> bool:

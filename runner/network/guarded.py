@@ -15,8 +15,8 @@ from typing import Any
 
 import httpcore
 
-from runner.network import addresses
 from runner.errors import Canceled
+from runner.network import addresses
 
 GLANCE = 0.25  # seconds between looks at `stop`
 

@@ -30,12 +30,15 @@ class SqlRequests:
             with self._database.writing() as tx:
                 tx.execute(insert(requests).values(values))
         except IntegrityError:
-            return self._known(actor, key, fingerprint, now, patience)
+            known = self._known(actor, key, fingerprint, now, patience)
+            return known or self.begin(actor, key, fingerprint=fingerprint, runs=runs, now=now, patience=patience)
         return Repeated(now, runs, None)
 
-    def _known(self, actor: str, key: str, fingerprint: str, now: datetime, patience: timedelta) -> Repeated:
+    def _known(self, actor: str, key: str, fingerprint: str, now: datetime, patience: timedelta) -> Repeated | None:
         with self._database.reading() as tx:
-            row = tx.execute(select(requests).where(requests.c.actor == actor, requests.c.key == key)).one()
+            row = tx.execute(select(requests).where(requests.c.actor == actor, requests.c.key == key)).one_or_none()
+        if row is None:  # forgotten at this moment
+            return None
         if row.fingerprint != fingerprint:
             raise InputError(
                 "The idempotency key was used for another request",
@@ -57,6 +60,11 @@ class SqlRequests:
         mine = update(requests).where(requests.c.actor == actor, requests.c.key == key)
         with self._database.writing() as tx:
             tx.execute(mine.values(answer=dict(answer)))
+
+    def forget(self, actor: str, key: str) -> None:
+        """See Requests."""
+        with self._database.writing() as tx:
+            tx.execute(delete(requests).where(requests.c.actor == actor, requests.c.key == key))
 
     def prune(self, *, before: datetime) -> int:
         """See Requests."""

@@ -258,8 +258,8 @@ class SqlRuns:
                 found.update({row.id: (row.status, row.seq or 0) for row in rows})
         return found
 
-    def events(self, run_id: str, *, after: int = 0) -> tuple[Event, ...]:
-        query = select(events).where(events.c.run == run_id, events.c.seq > after).order_by(events.c.seq)
+    def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
+        query = select(events).where(events.c.run == run_id, events.c.seq > after).order_by(events.c.seq).limit(limit)
         with self._database.reading() as tx:
             return tuple(Event(seq=row.seq, at=row.at, kind=row.kind, data=row.data) for row in tx.execute(query))
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Match
 
 from runner.documents.problems import dotted
 from runner.errors import InputError, RunnerError
@@ -119,13 +120,28 @@ async def _of_framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as it was registered
     if error.status_code == 400 and (refused := await _refused(request)) is not None:
         return refused
+    if isinstance(error.__cause__, RunnerError):  # raised while the framework read the request's body
+        return _answered(request, error.__cause__)
     codes = {404: "not-found", 405: "method-not-allowed", 400: "request-wrong"}
+    headers = dict(error.headers or {})
     found = InputError("There is nothing here", code=codes.get(error.status_code, "request-wrong"), detail="", hint="")
     if error.status_code == 405:
         found.summary = "This is not done so"
+        headers["Allow"] = ", ".join(_methods(request))
     elif error.status_code == 400:
         found.summary, found.detail = "The request is wrong", "Its body cannot be read."
-    return _answered(request, found, headers=dict(error.headers or {}))
+    return _answered(request, found, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method that something answers at this path; a single route, which is what the framework asks, knows its own only."""
+    return [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.router.routes
+        )
+    ]
 
 
 def _bug(request: Request, error: Exception) -> Response:

@@ -10,9 +10,9 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from runner import wiring
-from runner.network.way_out import Network
 from runner.domain.server_config import Limits, ServerConfig
 from runner.durable import new_id
+from runner.network.way_out import Network
 from runner.web.app import Entrance, build
 from runner.web.gate import StoreGate, rights
 from runner.web.issuers import Issuers

@@ -17,6 +17,7 @@ _BY_CODE = {
     "not-found": 404,
     "method-not-allowed": 405,
     "deletion-unknown": 404,
+    "no-deletion": 404,
     "no-review": 404,
     "token-not-good": 401,
     "too-large": 413,

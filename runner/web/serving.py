@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import uvicorn
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
 from runner.errors import InputError
 
@@ -19,7 +19,7 @@ _CONNECTIONS = 1000  # more are answered with 503
 
 
 @contextmanager
-def answering(app: ASGIApp, host: str, port: int, *, proxies: Sequence[str] = ()) -> Iterator[int]:
+def answering(app: FastAPI, host: str, port: int, *, proxies: Sequence[str] = ()) -> Iterator[int]:
     """Answer on this address meanwhile (port 0: any free one); gives the port. InputError where it cannot be used.
 
     `proxies` are addresses and networks whose word about the client is taken (X-Forwarded-For).
@@ -59,6 +59,7 @@ def answering(app: ASGIApp, host: str, port: int, *, proxies: Sequence[str] = ()
     try:
         yield int(bound.getsockname()[1])
     finally:
+        app.state.streams.closing = True  # else each that is open is waited for
         server.should_exit = True
         thread.join(2 * _GRACE.total_seconds())
         bound.close()

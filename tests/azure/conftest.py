@@ -14,9 +14,9 @@ import pytest
 
 from runner.azure.credentials import Credential, credential
 from runner.azure.http import Client, Patience
-from runner.network.way_out import Network
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import Cloud
+from runner.network.way_out import Network
 from runner.sandbox.certificates import Certificates, ensure
 from tests.azure.loopback import TENANT, Loopback, Script
 

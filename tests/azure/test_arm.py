@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from runner.azure.connect import Connections
-from runner.network.way_out import Network
 from runner.errors import RemoteFailed
+from runner.network.way_out import Network
 from runner.ports import ManagementGroupFacts, ResourceManager, SubscriptionFacts
 from runner.sandbox.azure.server import Sandbox
 from tests.azure.loopback import Loopback, Received, Reply

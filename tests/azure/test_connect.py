@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from runner.azure.connect import Connections, connect
-from runner.network.way_out import Network
 from runner.domain.access import Invitee, Known
 from runner.domain.invocation import Invocation
 from runner.domain.platform import AzurePlatform
 from runner.domain.tenant import Person
 from runner.errors import Canceled, RemoteFailed
+from runner.network.way_out import Network
 from runner.ports import Azure
 from runner.sandbox.azure.server import Sandbox
 from tests.doubles.invitations import MemoryInvitations

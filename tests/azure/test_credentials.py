@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from runner.azure.credentials import Credential, credential
-from runner.network.way_out import Network
 from runner.domain.document import SecretReference, ServicePrincipal
 from runner.errors import InputError, RemoteFailed, RunnerError
+from runner.network.way_out import Network
 from tests.azure.conftest import CLIENT_ID, SECRET, cloud_at, network_to
 from tests.azure.loopback import TENANT, TOKEN, Loopback, Received, Reply, issue
 

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from runner.azure.engine_identity import EngineIdentity, engine_environment
-from runner.network.way_out import Network
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import CLOUDS, Cloud
+from runner.network.way_out import Network
 from tests.azure.conftest import CLIENT_ID, SECRET
 from tests.azure.loopback import TENANT
 

@@ -17,10 +17,10 @@ import pytest
 from runner.azure.authority import TenantIds
 from runner.azure.connect import Connections
 from runner.azure.http import Client, Patience
-from runner.network.way_out import Network
 from runner.domain.access import Invitation, Invitee, Known
 from runner.domain.tenant import Person
 from runner.errors import Canceled, RemoteFailed
+from runner.network.way_out import Network
 from runner.ports import Claim, Directory, Invitations
 from runner.sandbox.azure.faults import Lag
 from runner.sandbox.azure.server import Sandbox

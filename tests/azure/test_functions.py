@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.azure.functions import AzureFunctions, scope_of
-from runner.network.way_out import Network
 from runner.domain.invocation import Invocation, encoded
 from runner.errors import Canceled, InputError, Refused, RemoteFailed
+from runner.network.way_out import Network
 from tests.azure.conftest import CLIENT_ID, SECRET, Connected, Waiting
 from tests.azure.loopback import TOKEN, Loopback, Received, Reply, issue
 

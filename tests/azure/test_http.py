@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.azure.http import Client, Patience, addressed, retry_after, segment
-from runner.network.way_out import Network
 from runner.errors import Canceled, RemoteFailed
+from runner.network.way_out import Network
 from tests.azure.conftest import SECRET, Connected, Waiting
 from tests.azure.loopback import TOKEN, Loopback, Received, Reply, issue
 

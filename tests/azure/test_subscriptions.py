@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from runner.azure.connect import Connections
-from runner.network.way_out import Network
 from runner.domain.subscription import Step
 from runner.errors import Canceled, RemoteFailed
+from runner.network.way_out import Network
 from runner.ports import Order, Subscriptions
 from runner.sandbox.azure.faults import read_fault
 from runner.sandbox.azure.server import Sandbox

@@ -58,6 +58,7 @@ def test_every_help_has_an_example_that_the_command_line_understands(
 
 
 def resolved(words: list[str]) -> tuple[click.Command, list[str]]:
+    words = words[2:] if words[0] == "--server" else words
     if " ".join(words[:2]) in ALL:
         return ALL[" ".join(words[:2])], words[2:]
     return ALL[words[0]], words[1:]

@@ -11,11 +11,14 @@ from click import unstyle
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.cli.places import Here
 from runner.cli.telling import report
 from runner.cli.words import ago, answer, duration, plain, review
 from runner.domain.access import AccessPlan, Addition, Invitation, Removal
+from runner.domain.events import Event
 from runner.domain.review import Review
 from runner.domain.run import Behavior, Run, Status
+from runner.ports import Approval
 from tests.domain.test_review import made
 
 if TYPE_CHECKING:
@@ -108,6 +111,12 @@ class Reviewed:
     def review(self, run_id: str) -> dict[str, Any]:
         return self.kept.model_dump(mode="json")
 
+    def events(self, run_id: str) -> tuple[Event, ...]:
+        return ()
+
+    def approvals(self, run_id: str) -> tuple[Approval, ...]:
+        return ()
+
     def journal(self, run_id: str) -> Reviewed:
         return self
 
@@ -120,7 +129,7 @@ def test_up_to_three_reviews_are_shown_and_of_more_how_to_see_them(
     count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waiting = [a_run(f"r{number}") for number in range(count)]
-    assert report(cast("Runner", Reviewed(made())), waiting, as_json=False) == 6
+    assert report(Here(cast("Runner", Reviewed(made()))), waiting, as_json=False) == 6
     shown = capsys.readouterr().out
     assert shown.count("Approve exactly this") == (3 if count == 3 else 0)
     assert [f"lzr review {run.id}" in shown for run in waiting] == [True] * count

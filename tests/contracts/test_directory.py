@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import pytest
 
 from runner.azure.connect import Connections
-from runner.network.way_out import Network
 from runner.domain.access import Found, Invitation, Invitee, Known, Member, Missing
 from runner.domain.platform import B2bUserInvitation
 from runner.domain.tenant import Person
+from runner.network.way_out import Network
 from runner.ports import Directory
 from runner.sandbox.azure.server import Sandbox
 from tests.azure.scenes import INVITES, SERVICE_PRINCIPAL, WORKLOAD, Group, Scene, platform_at, seed_of

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.network.addresses import check_name, is_public, resolved
 from runner.errors import Refused, RemoteFailed
+from runner.network.addresses import check_name, is_public, resolved
 
 INNER = [
     "127.0.0.1",

@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from runner.azure.engine_identity import engine_environment
-from runner.network.way_out import Network
 from runner.domain.document import ServicePrincipal
 from runner.domain.platform import CLOUDS, Cloud
+from runner.network.way_out import Network
 from runner.sandbox.azure.seed import DEFAULT
 from runner.sandbox.azure.server import Sandbox
 from tests.sandbox_azure.conftest import AUDITOR, CORP, HOOKS, RUNNER, RUNNER_OBJECT, WORKLOADS, bearer, token

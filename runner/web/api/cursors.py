@@ -19,16 +19,17 @@ def place(kind: str, text: str) -> Any:
     try:
         found = json.loads(urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)))
     except (ValueError, RecursionError):
-        raise _wrong() from None
+        raise wrong_cursor() from None
     if not isinstance(found, list) or len(found) != 2 or found[0] != kind:
-        raise _wrong()
+        raise wrong_cursor()
     return found[1]
 
 
-def _wrong() -> InputError:
+def wrong_cursor() -> InputError:
+    """The refusal of what is no cursor of a list, or one to a place that is there no longer."""
     return InputError(
         "This is no cursor of this list",
         code="cursor-wrong",
-        detail="A cursor is the `next` of an answer of the same list.",
+        detail="A cursor is the `next` of an answer of the same list, and good as long as what it points at is there.",
         hint="Begin without one.",
     )

@@ -8,8 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from runner.app.reviewing import SCHEDULED
-from runner.domain.actor import Actor
+from runner.domain.access import Warn
+from runner.domain.actor import Actor, Role
 from runner.domain.deletion import Deletion as AskedDeletion
+from runner.domain.deletion import Standing
 from runner.domain.events import Event as Journaled
 from runner.domain.run import Behavior, Failure, Status
 from runner.domain.run import Run as KeptRun
@@ -17,52 +19,30 @@ from runner.ports import Approval as KeptApproval
 from runner.ports import FleetRow
 from runner.ports import StateVersion as KeptVersion
 
-_RUN: dict[str, Any] = {
-    "id": "01jd8k3v9rj3w5f0k2m7q4x8zt",
-    "tenant": "payments.checkout-dev",
-    "landing_zone": "corp-online",
-    "workspace": "payments",
-    "behavior": "apply",
-    "status": "waiting",
-    "requested_by": "Ada Berg (oidc:https://login.example/v2.0#4f1c)",
-    "reason": "new cost centre",
-    "created": "2026-11-23T09:00:00Z",
-    "updated": "2026-11-23T09:00:04Z",
-    "digest": "9f41c2d0e1b79f41c2d0e1b79f41c2d0e1b79f41c2d0e1b79f41c2d0e1b777aa",
-    "plan_only": False,
-    "scheduled": False,
-    "continues": None,
-    "warnings": 1,
-    "risks": 2,
-    "counts": {"add": 8, "change": 1, "destroy": 0},
-    "failure": None,
-}
-
 
 class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class Wrong(BaseModel):
+    """A single thing that is wrong: in the request, or (with file and line) in a document."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    field: str
+    """Where: body.tenants.0, query.limit, or a field of the document."""
+    message: str
+    """What is wrong, without what was given."""
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+
+
 class Problem(BaseModel):
     """An error (RFC 9457)."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        use_attribute_docstrings=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "urn:lzr:problem:run-not-found",
-                    "title": "There is no such run",
-                    "status": 404,
-                    "detail": "No run is '01jd8k3v'.",
-                    "code": "run-not-found",
-                    "family": "input",
-                    "hint": "",
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     type: str
     title: str
@@ -76,14 +56,12 @@ class Problem(BaseModel):
     """Who must act: input (whoever asked), refused (the reviewer), engine, remote (operations), canceled (nobody)."""
     hint: str
     """What to do."""
-    problems: list[dict[str, Any]] | None = None
+    problems: list[Wrong] | None = None
     """Single things that are wrong, with where they are."""
 
 
 class Run(Model):
     """One attempt to bring a tenant to what its documents say."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_RUN]})
 
     id: str
     tenant: str
@@ -136,7 +114,7 @@ class Approval(Model):
         return cls(by=kept.by, at=kept.at, expires=kept.expires, digest=kept.digest, comment=kept.comment)
 
 
-class Step(Model):
+class RunStep(Model):
     """A step of a run."""
 
     name: str
@@ -149,16 +127,10 @@ class Step(Model):
 class RunDetails(Run):
     """A run with how it went: the same as `lzr run --json`, without its review."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [_RUN | {"approvals": [], "steps": [], "warnings_told": [], "outputs": {}, "function": None}]
-        }
-    )
-
     approvals: list[Approval]
     """Those that stand, oldest first."""
-    steps: list[Step]
-    warnings_told: list[dict[str, Any]]
+    steps: list[RunStep]
+    warnings_told: list[Warn]
     outputs: dict[str, Any]
     function: dict[str, Any] | None
     """What the landing zone's function answered."""
@@ -167,8 +139,6 @@ class RunDetails(Run):
 class Runs(Model):
     """Some runs, newest first."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_RUN], "next": None}]})
-
     items: list[Run]
     next: str | None
     """The cursor of what follows; none where nothing does."""
@@ -176,12 +146,6 @@ class Runs(Model):
 
 class Start(Model):
     """Which tenants to run, and how."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"tenants": ["payments.checkout-dev"], "plan_only": True, "reason": "new cost centre"}]
-        }
-    )
 
     tenants: list[str] = Field(min_length=1, max_length=10_000)
     """Names of documented tenants."""
@@ -205,8 +169,6 @@ class NotStarted(Model):
 class Started(Model):
     """What was started. A request is answered with 201 where anything was, else with the problem of its first tenant."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"runs": [_RUN | {"status": "pending"}], "refused": []}]})
-
     runs: list[Run]
     refused: list[NotStarted]
 
@@ -214,21 +176,17 @@ class Started(Model):
 class Approve(Model):
     """An approval of exactly one review."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"digest": _RUN["digest"], "comment": "as agreed"}]})
-
     digest: str = Field(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")
     """The whole digest of the review that was seen."""
     confirmed: list[str] = Field(default=[], max_length=1000)
     """Names of the resource groups that are deleted with what is in them."""
     comment: str = Field(default="", max_length=2000)
-    apply: bool = True
-    """Whether a server applies it at once."""
+    apply: bool | None = True
+    """Whether a server applies it at once; null leaves that as the run was started."""
 
 
 class Comment(Model):
     """A word for the record."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"comment": "wrong landing zone"}]})
 
     comment: str = Field(default="", max_length=2000)
 
@@ -236,19 +194,11 @@ class Comment(Model):
 class Reason(Model):
     """Why."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "project ended"}]})
-
     reason: str = Field(min_length=1, max_length=255)
 
 
 class Event(Model):
     """An entry of a run's journal. `seq` grows; entries that are for the runner alone are left out."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"seq": 7, "at": "2026-11-23T09:00:02Z", "kind": "step-started", "data": {"name": "plan"}}]
-        }
-    )
 
     seq: int
     at: datetime
@@ -261,32 +211,22 @@ class Event(Model):
         return cls(seq=event.seq, at=event.at, kind=event.kind.value, data=event.data)
 
 
+class End(Model):
+    """The run has ended; no status where it was forgotten."""
+
+    status: Status | None
+
+
 class Events(Model):
     """Entries of a run's journal, in order."""
 
     items: list[Event]
+    after: int
+    """What to ask for next: the number of the last entry that was looked at."""
 
 
 class Tenant(Model):
     """A tenant as lists show it."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "tenant": "payments.checkout-dev",
-                    "landing_zone": "corp-online",
-                    "platform": "azure",
-                    "workspace": "payments",
-                    "documented": True,
-                    "behind": False,
-                    "settled": "2026-11-23T09:00:09Z",
-                    "drifted": None,
-                    "run": _RUN,
-                }
-            ]
-        }
-    )
 
     tenant: str
     landing_zone: str
@@ -316,24 +256,35 @@ class Tenants(Model):
     items: list[Tenant]
     next: str | None
     counts: dict[str, int]
+    """`all`, `drifted`, `behind`, `undocumented`, `never-run`, and the status of the newest run."""
 
 
 class Zone(Model):
     """A landing zone with how many tenants it has."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "corp-online", "tenants": 12, "documented": True}]}
-    )
-
     name: str
     tenants: int
     documented: bool
+    """Whether the documents still have it."""
+
+
+class ZoneDetails(Zone):
+    """A landing zone with what is documented of it. It refers to secrets and holds none."""
+
+    document: dict[str, Any] | None
+    """As `lzr schema LandingZone` describes it; none where it is documented no longer."""
 
 
 class Zones(Model):
     """Landing zones by name."""
 
     items: list[Zone]
+
+
+class Approvals(Model):
+    """Approvals of a run that stand, oldest first."""
+
+    items: list[Approval]
 
 
 class StateVersion(Model):
@@ -363,7 +314,7 @@ class Deletion(Model):
     """The deletion of a tenant that somebody asked for."""
 
     tenant: str
-    standing: str
+    standing: Standing
     reason: str
     requested_by: str
     requested: datetime
@@ -377,29 +328,24 @@ class Deletion(Model):
         return cls(**{name: getattr(kept, name) for name in cls.model_fields})
 
 
-class Who(Model):
-    """Who asks, and what they may do where. No zones and no workspaces mean all."""
+class Grant(Model):
+    """A role and where it holds; no zones and no workspaces mean all."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "token:a1b2c3d4e5",
-                    "name": "nightly",
-                    "person": False,
-                    "grants": [{"role": "operator", "zones": ["corp-online"], "workspaces": []}],
-                }
-            ]
-        }
-    )
+    role: Role
+    zones: list[str]
+    workspaces: list[str]
+
+
+class Who(Model):
+    """Who asks, and what they may do where."""
 
     id: str
     name: str
     person: bool
-    grants: list[dict[str, Any]]
+    grants: list[Grant]
 
     @classmethod
     def of(cls, actor: Actor) -> Who:
         """The actor as the API tells it."""
-        grants = [grant.model_dump(mode="json") for grant in actor.grants]
+        grants = [Grant(role=one.role, zones=list(one.zones), workspaces=list(one.workspaces)) for one in actor.grants]
         return cls(id=actor.id, name=actor.name, person=actor.person, grants=grants)

@@ -11,6 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import JSONResponse, Response
 
 from runner.domain.actor import Act
+from runner.web.api import models
+from runner.web.api.examples import EXAMPLES
 from runner.web.api.routes import router as api
 from runner.web.gate import Needs
 from runner.web.pages.rendering import page
@@ -55,11 +57,17 @@ def description() -> dict[str, Any]:
         "session": {"type": "apiKey", "in": "cookie", "name": "__Host-lzr", "description": "A signed-in browser."},
     }
     made["security"] = [{"token": []}, {"session": []}]
+    made["components"]["schemas"]["End"] = models.End.model_json_schema(ref_template="#/components/schemas/{model}")
+    del made["components"]["schemas"]["End"]["$defs"]  # a status is there already
+    for name, given in EXAMPLES.items():  # added here: FastAPI takes every null out of what it describes
+        made["components"]["schemas"][name]["examples"] = given
     for path in made["paths"].values():
-        for operation in path.values():
+        for method, operation in path.items():
+            if method == "get":  # it sends nothing, and changes nothing that could stand otherwise
+                for status in ("409", "413"):
+                    del operation["responses"][status]
             for status, answer in operation["responses"].items():
                 content = answer.get("content", {})
-                if status >= "400" and "application/json" in content:
+                if status >= "400":
                     content[MEDIA_TYPE] = content.pop("application/json")
-            operation["responses"].setdefault("422", {"description": "The request is wrong."})
     return made

@@ -6,18 +6,21 @@ import hashlib
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from starlette.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from starlette.responses import JSONResponse, StreamingResponse
 
 from runner.app import telling
+from runner.domain.access import Warn
 from runner.domain.actor import Act
-from runner.domain.run import Status
-from runner.errors import InputError
+from runner.domain.block_review import BlockReview
+from runner.domain.review import Review
+from runner.domain.run import Run, Status
+from runner.errors import InputError, RunnerError
 from runner.ports import FleetFilter, FleetOrder
 from runner.web import problems
 from runner.web.api import models
-from runner.web.api.cursors import cursor, place
-from runner.web.api.streams import stream
+from runner.web.api.cursors import cursor, place, wrong_cursor
+from runner.web.api.streams import STREAMED, stream
 from runner.web.desk import Desk
 from runner.web.gate import Needs
 
@@ -30,6 +33,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     413: {"description": "The request is too large."},
     422: {"description": "The request is wrong: the problems say where."},
     429: {"description": "Too many requests; Retry-After says when to try again."},
+    500: {"description": "The server has a bug."},
     503: {"description": "The store or an issuer does not answer; the same request may succeed later."},
 }
 for _answer in _ERRORS.values():
@@ -41,8 +45,11 @@ Looking = Annotated[Desk, Depends(Needs(Act.LOOK))]
 Operating = Annotated[Desk, Depends(Needs(Act.OPERATE))]
 Approving = Annotated[Desk, Depends(Needs(Act.APPROVE))]
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
-Cursor = Annotated[str | None, Query(max_length=500, description="The `next` of the answer before.")]
-Name = Annotated[str | None, Query(max_length=255)]
+Cursor = Annotated[str | None, Query(alias="cursor", max_length=500, description="The `next` of the answer before.")]
+After = Annotated[int, Query(ge=0, le=2**31 - 1, description="The number of the last entry that is known.")]
+Name = Annotated[str | None, Query(max_length=255, description="Only of this one; its whole name.")]
+RunId = Annotated[str, Path(max_length=64, description="The whole id of a run.")]
+Called = Annotated[str, Path(max_length=255, description="Its whole name.")]
 
 
 @router.get("/whoami", tags=["Access"], operation_id="whoami", summary="Who asks")
@@ -81,17 +88,22 @@ def start_runs(
         if kept.answer is not None:
             return models.Started.model_validate(kept.answer)
         ids, created = dict(kept.runs), kept.at
-    done = desk.start(
-        wish.tenants,
-        behavior=wish.behavior,
-        plan_only=wish.plan_only,
-        move_to=wish.move_to,
-        reason=wish.reason,
-        ids=ids,
-        created=created,
-    )
-    if not done.runs:
-        raise next(iter(done.refused.values()))
+    try:
+        done = desk.start(
+            wish.tenants,
+            behavior=wish.behavior,
+            plan_only=wish.plan_only,
+            move_to=wish.move_to,
+            reason=wish.reason,
+            ids=ids,
+            created=created,
+        )
+        if not done.runs:
+            raise next(iter(done.refused.values()))
+    except RunnerError:
+        if idempotency_key is not None:  # nothing was done: sent again, it is looked at again
+            requests.forget(desk.actor.id, idempotency_key)
+        raise
     answer = models.Started(
         runs=[models.Run.of(run) for run in done.runs],
         refused=[
@@ -111,7 +123,7 @@ def list_runs(
     zone: Name = None,
     status: Annotated[list[Status] | None, Query(description="May be repeated.")] = None,
     limit: Limit = 50,
-    cursor_: Annotated[str | None, Query(alias="cursor", max_length=500)] = None,
+    cursor_: Cursor = None,
 ) -> models.Runs:
     """Runs that the actor may see, newest first."""
     before = _run_at(desk, cursor_) if cursor_ else None
@@ -121,9 +133,7 @@ def list_runs(
 
 
 @router.get("/inbox", tags=["Runs"], operation_id="listInbox", summary="What waits for a decision")
-def list_inbox(
-    desk: Looking, limit: Limit = 50, cursor_: Annotated[str | None, Query(alias="cursor", max_length=500)] = None
-) -> models.Runs:
+def list_inbox(desk: Looking, limit: Limit = 50, cursor_: Cursor = None) -> models.Runs:
     """Runs that wait for this actor's decision: those with most risks first, and among equals the oldest."""
     offset = _offset("inbox", cursor_)
     found = desk.inbox(offset=offset, limit=limit + 1)
@@ -132,64 +142,77 @@ def list_inbox(
 
 
 @router.get("/runs/{run_id}", tags=["Runs"], operation_id="getRun", summary="One run")
-def get_run(run_id: str, desk: Looking) -> models.RunDetails:
+def get_run(run_id: RunId, desk: Looking) -> models.RunDetails:
     """A run with its steps, approvals, warnings, outputs and the function's answer."""
     return details(desk, run_id)
 
 
-@router.get("/runs/{run_id}/review", tags=["Reviews"], operation_id="getReview", summary="What a run would do, or did")
-def get_review(run_id: str, desk: Looking, response: Response) -> dict[str, Any]:
+@router.get(
+    "/runs/{run_id}/review",
+    tags=["Reviews"],
+    operation_id="getReview",
+    summary="What a run would do, or did",
+    responses={200: {"model": Review | BlockReview}},
+)
+def get_review(run_id: RunId, desk: Looking) -> Response:
     """The review that an approval decides on; sensitive values are masked. Its digest is the ETag. 404 (`no-review`) where there is none
     yet."""
     run = desk.run(run_id)
     found = desk.server.ports.runs.review(run.id)
     if found is None:
         raise InputError("There is no review", code="no-review", detail=f"Run {run.id} has none.", hint="")
-    response.headers["ETag"] = f'"{run.digest}"'
-    return found
+    return JSONResponse(found, headers={"ETag": f'"{run.digest}"'})
 
 
 @router.get("/runs/{run_id}/approvals", tags=["Reviews"], operation_id="listApprovals", summary="Approvals that stand")
-def list_approvals(run_id: str, desk: Looking) -> list[models.Approval]:
+def list_approvals(run_id: RunId, desk: Looking) -> models.Approvals:
     """The approvals of the run that stand, oldest first."""
-    return [models.Approval.of(one) for one in desk.server.ports.runs.approvals(desk.run(run_id).id)]
+    found = desk.server.ports.runs.approvals(desk.run(run_id).id)
+    return models.Approvals(items=[models.Approval.of(one) for one in found])
 
 
 @router.post(
     "/runs/{run_id}/approve", tags=["Reviews"], operation_id="approveRun", summary="Approve exactly one review"
 )
-def approve_run(run_id: str, wish: models.Approve, desk: Approving) -> models.RunDetails:
+def approve_run(run_id: RunId, wish: models.Approve, desk: Approving) -> models.RunDetails:
     """Approve what this digest stands for. 409 where the run shows something else by now (`digest-mismatch`)."""
     desk.approve(run_id, digest=wish.digest, confirmed=wish.confirmed, comment=wish.comment, apply=wish.apply)
     return details(desk, run_id)
 
 
 @router.post("/runs/{run_id}/reject", tags=["Reviews"], operation_id="rejectRun", summary="Reject a waiting run")
-def reject_run(run_id: str, wish: models.Comment, desk: Approving) -> models.RunDetails:
+def reject_run(run_id: RunId, wish: models.Comment, desk: Approving) -> models.RunDetails:
     """End a waiting run without applying it."""
     desk.reject(run_id, comment=wish.comment)
     return details(desk, run_id)
 
 
 @router.post("/runs/{run_id}/apply", tags=["Runs"], operation_id="applyRun", summary="Apply an approved run")
-def apply_run(run_id: str, desk: Operating) -> models.RunDetails:
+def apply_run(run_id: RunId, desk: Operating) -> models.RunDetails:
     """Have a server apply an approved run that was only planned."""
     desk.apply(run_id)
     return details(desk, run_id)
 
 
 @router.post("/runs/{run_id}/cancel", tags=["Runs"], operation_id="cancelRun", summary="Stop a run")
-def cancel_run(run_id: str, desk: Operating) -> models.RunDetails:
+def cancel_run(run_id: RunId, desk: Operating) -> models.RunDetails:
     """Stop a run: at once where it waits; the engine saves its state first where it works."""
     desk.cancel(run_id)
     return details(desk, run_id)
 
 
 @router.get("/runs/{run_id}/events", tags=["Runs"], operation_id="listEvents", summary="A run's journal")
-def list_events(run_id: str, desk: Looking, after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0) -> models.Events:
-    """Entries of the journal after this number: statuses, steps, log lines, warnings, outputs."""
-    found = telling.for_people(desk.events(run_id, after=after))
-    return models.Events(items=[models.Event.of(one) for one in found])
+def list_events(
+    run_id: RunId,
+    desk: Looking,
+    after: After = 0,
+    limit: Annotated[int, Query(ge=1, le=5000, description="How many are looked at, at most.")] = 1000,
+) -> models.Events:
+    """Entries of the journal after this number, in order: statuses, steps, log lines, warnings, outputs. There are no more where `after`
+    comes back as it was sent."""
+    found = desk.events(run_id, after=after, limit=limit)
+    told = [models.Event.of(one) for one in telling.for_people(found)]
+    return models.Events(items=told, after=found[-1].seq if found else after)
 
 
 @router.get(
@@ -198,13 +221,13 @@ def list_events(run_id: str, desk: Looking, after: Annotated[int, Query(ge=0, le
     operation_id="streamEvents",
     summary="A run's journal as it grows",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Events."}},
+    responses={200: {"content": {"text/event-stream": {"schema": STREAMED}}, "description": "Events, each as here."}},
 )
 def stream_events(
     request: Request,
-    run_id: str,
+    run_id: RunId,
     desk: Looking,
-    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    after: After = 0,
     last_event_id: Annotated[str | None, Header(max_length=20, description="Goes before `after`.")] = None,
 ) -> StreamingResponse:
     """Server-sent events. The id of each is its number in the journal: sent as Last-Event-ID, also to another server, it goes on from
@@ -218,12 +241,15 @@ def list_tenants(
     zone: Name = None,
     text: Annotated[str, Query(max_length=255, description="Part of the tenant's or workspace's name.")] = "",
     status: Annotated[list[Status | Literal["never"]] | None, Query(description="Of the newest run.")] = None,
-    drifted: bool | None = None,
-    documented: bool | None = None,
-    order: FleetOrder = "tenant",
-    descending: bool = False,
+    drifted: Annotated[bool | None, Query(description="It differs although the documents did not change.")] = None,
+    documented: Annotated[bool | None, Query(description="The documents still have it.")] = None,
+    behind: Annotated[
+        bool | None, Query(description="The documents say something else than it was brought to.")
+    ] = None,
+    order: Annotated[FleetOrder, Query(description="What they are sorted by.")] = "tenant",
+    descending: Annotated[bool, Query(description="Last things first.")] = False,
     limit: Limit = 100,
-    cursor_: Annotated[str | None, Query(alias="cursor", max_length=500)] = None,
+    cursor_: Cursor = None,
 ) -> models.Tenants:
     """Tenants that are documented or were run."""
     chosen = FleetFilter(
@@ -233,6 +259,7 @@ def list_tenants(
         statuses=tuple(None if one == "never" else Status(one) for one in status or ()),
         drifted=drifted,
         documented=documented,
+        behind=behind,
     )
     offset = _offset("tenants", cursor_)
     found = desk.tenants(chosen, order=order, descending=descending, offset=offset, limit=limit + 1)
@@ -244,7 +271,7 @@ def list_tenants(
 
 
 @router.get("/tenants/{name}", tags=["Tenants"], operation_id="getTenant", summary="One tenant")
-def get_tenant(name: str, desk: Looking) -> models.Tenant:
+def get_tenant(name: Called, desk: Looking) -> models.Tenant:
     """A tenant with its newest run."""
     return models.Tenant.of(desk.tenant(name))
 
@@ -255,13 +282,13 @@ def get_tenant(name: str, desk: Looking) -> models.Tenant:
     operation_id="listStateVersions",
     summary="Versions of a tenant's state",
 )
-def list_state_versions(name: str, desk: Looking) -> models.StateVersions:
+def list_state_versions(name: Called, desk: Looking) -> models.StateVersions:
     """The history of the tenant's managed state, newest first. What is in a state is not told over HTTP."""
     return models.StateVersions(items=[models.StateVersion.of(one) for one in desk.state_versions(name)])
 
 
 @router.get("/tenants/{name}/deletion", tags=["Tenants"], operation_id="getDeletion", summary="A tenant's deletion")
-def get_deletion(name: str, desk: Looking) -> models.Deletion:
+def get_deletion(name: Called, desk: Looking) -> models.Deletion:
     """The deletion that was asked for last; 404 (`deletion-unknown`) where nobody did."""
     return models.Deletion.of(desk.deletion(name))
 
@@ -273,7 +300,7 @@ def get_deletion(name: str, desk: Looking) -> models.Deletion:
     summary="Ask for a tenant's deletion",
     status_code=201,
 )
-def ask_deletion(name: str, wish: models.Reason, desk: Operating) -> models.Deletion:
+def ask_deletion(name: Called, wish: models.Reason, desk: Operating) -> models.Deletion:
     """Nothing is deleted yet: somebody approves, then a run with the behavior destroy plans how it leaves."""
     return models.Deletion.of(desk.ask_deletion(name, reason=wish.reason))
 
@@ -285,7 +312,10 @@ def ask_deletion(name: str, wish: models.Reason, desk: Operating) -> models.Dele
     summary="Approve or decline a deletion",
 )
 def decide_deletion(
-    name: str, decision: Literal["approve", "decline"], wish: models.Comment, desk: Approving
+    name: Called,
+    decision: Annotated[Literal["approve", "decline"], Path(description="What is decided.")],
+    wish: models.Comment,
+    desk: Approving,
 ) -> models.Deletion:
     """Decide on a deletion that was asked for."""
     return models.Deletion.of(desk.decide_deletion(name, approved=decision == "approve", comment=wish.comment))
@@ -301,37 +331,38 @@ def list_zones(desk: Looking) -> models.Zones:
     )
 
 
-@router.get("/zones/{name}", tags=["Landing zones"], operation_id="getZone", summary="One landing zone's document")
-def get_zone(name: str, desk: Looking) -> dict[str, Any]:
-    """The landing zone as documented; it refers to secrets and holds none. 404 where it is documented no longer."""
+@router.get("/zones/{name}", tags=["Landing zones"], operation_id="getZone", summary="One landing zone")
+def get_zone(name: Called, desk: Looking) -> models.ZoneDetails:
+    """A landing zone with its document, which refers to secrets and holds none."""
     found = desk.zone(name)
-    if found is None:
-        raise InputError("No such document", code="zone-unknown", detail=f"{name!r} is documented no longer.", hint="")
-    return found.model_dump(mode="json", by_alias=True, exclude_none=True)
+    document = found.model_dump(mode="json", by_alias=True, exclude_none=True) if found is not None else None
+    tenants = desk.zones()[name]
+    return models.ZoneDetails(name=name, tenants=tenants, documented=found is not None, document=document)
 
 
-def details(desk: Desk, run_id: str) -> models.RunDetails:
+def details(desk: Desk, run_id: RunId) -> models.RunDetails:
     """The run as it stands now."""
     told = telling.told(desk.run(run_id), desk.server.ports)
     return models.RunDetails(
         **models.Run.of(told.run).model_dump(),
         approvals=[models.Approval.of(one) for one in told.approvals],
-        steps=[models.Step.model_validate(step.model_dump()) for step in told.steps],
-        warnings_told=list(told.warnings),
+        steps=[models.RunStep.model_validate(step.model_dump()) for step in told.steps],
+        warnings_told=[Warn(code=warning["code"], text=warning["text"]) for warning in told.warnings],
         outputs=told.outputs,
         function=told.function,
     )
 
 
-def _run_at(desk: Desk, given: str) -> Any:
+def _run_at(desk: Desk, given: str) -> Run:
     found = place("runs", given)
-    return desk.run(found) if isinstance(found, str) else place("", given)
+    try:
+        return desk.run(str(found))
+    except InputError:  # no such run, or it was forgotten since
+        raise wrong_cursor() from None
 
 
 def _offset(kind: str, given: str | None) -> int:
     found = place(kind, given) if given else 0
-    return (
-        found
-        if isinstance(found, int) and not isinstance(found, bool) and 0 <= found < 2**31
-        else place("", given or "")
-    )
+    if type(found) is not int or not 0 <= found < 2**31:
+        raise wrong_cursor()
+    return found
