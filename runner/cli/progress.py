@@ -24,7 +24,7 @@ _SHARE = 20  # of so many parts of the time, one is spent looking
 _PATIENCE = 60.0  # seconds that the store may be away
 PLANNING = frozenset({Status.PENDING, Status.PLANNING})
 APPLYING = frozenset({Status.APPROVED, Status.APPLYING})
-_FEW = 3  # up to so many runs are shown step by step
+FEW = 3  # up to so many runs are shown step by step
 _MANY = 50  # more than this take a moment to start
 
 
@@ -50,7 +50,7 @@ def follow(
     """
     seen = {run.id: _Seen(run, after=_last(runs, run)) for run in followed}
     left = dict(seen)
-    live, steps = not quiet and sys.stderr.isatty(), not quiet and len(seen) <= _FEW
+    live, steps = not quiet and sys.stderr.isatty(), not quiet and len(seen) <= FEW
     pause, answered = Event(), monotonic()
     while left:
         began, done = monotonic(), []
@@ -72,7 +72,7 @@ def follow(
             ended(one.run)
         if left:
             _status_line(list(left.values()), total=len(seen), live=live)
-            pause.wait(max(_EACH if len(seen) > _FEW else _EACH_OF_FEW, _SHARE * (monotonic() - began)))
+            pause.wait(max(_EACH if len(seen) > FEW else _EACH_OF_FEW, _SHARE * (monotonic() - began)))
     _wipe(live)
     return [seen[run.id].run for run in followed]
 
@@ -149,7 +149,7 @@ def _status_line(left: list[_Seen], *, total: int, live: bool) -> None:
     if not live:
         return
     at_work = [one for one in left if one.step]
-    if total <= _FEW:
+    if total <= FEW:
         text = "   ".join(f"{one.step} … {duration(monotonic() - one.began)}" for one in at_work)
     else:
         text = f"{total - len(left)} of {total} done   " + "   ".join(
