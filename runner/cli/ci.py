@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from runner.cli import tell
-from runner.cli.telling import exit_code, me, opened, worst
+from runner.cli.telling import answer_of, exit_code, me, opened, worst
 from runner.cli.work import AROUND, PATHS, REASON, SINCE, TENANT
 from runner.errors import Refused, RunnerError
 
@@ -241,7 +241,8 @@ class _Done:
                 folded += 1
                 with self.ci.folded(f"{run.tenant}: {run.status}, run {run.id}"):
                     print_lines(words.review(review, run))
-            print_lines(words.result(run, review, None))
+            answer = answer_of(self.runner, run) if self.runner is not None else None
+            print_lines(words.result(run, review, answer))
 
 
 def _review_of(runner: Runner | None, run: Run) -> Callable[[], Review | None]:

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import mkstemp
 from typing import Literal, TextIO
 
 from runner.domain.harmless import plain
@@ -102,10 +102,7 @@ class Ci:
         if self.kind == "github" and (file := self.variables.get("GITHUB_STEP_SUMMARY")):
             _append(Path(file), markdown)
         elif self.kind == "azure":
-            where = Path(self.variables.get("AGENT_TEMPDIRECTORY") or gettempdir())
-            file = str(where / f"landing-zones-{os.getpid()}-{time.time_ns()}.md")
-            _append(Path(file), markdown)
-            self._say(f"##vso[task.uploadsummary]{file}")
+            self._say(f"##vso[task.uploadsummary]{_kept(markdown, self.variables.get('AGENT_TEMPDIRECTORY'))}")
 
     def hand_on(self, values: Mapping[str, str]) -> None:
         """Give later steps values, under names and of words that are the program's own. RemoteFailed where it cannot be done."""
@@ -162,6 +159,17 @@ def write(file: Path, text: str) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise _not_written(str(file), error) from None
+
+
+def _kept(text: str, where: str | None) -> str:
+    """A new file with this text, which stays: the agent reads it when the step has ended."""
+    try:
+        handle, name = mkstemp(prefix="landing-zones-", suffix=".md", dir=where or None)
+        with os.fdopen(handle, "w", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise _not_written(where or "the temporary directory", error) from None
+    return name
 
 
 def _append(file: Path, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,11 +58,18 @@ class Outcome:
             "overall": self.overall,
             "exitCode": self.exit_code,
             "changes": self.changes,
-            "counts": dict(sum((Counter(stand.run.counts) for stand in self.stands), Counter())),
+            "counts": _total(stand.run.counts for stand in self.stands),
             "runs": [_of_run(stand) for stand in self.stands],
             "refused": [{"tenant": tenant, "error": error_json(why)} for tenant, why in self.refused],
             "error": None if self.error is None else error_json(self.error),
         }
+
+
+def _total(each: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for counts in each:
+        total.update(counts)  # unlike +, which leaves out what is none
+    return dict(total)
 
 
 def error_json(error: RunnerError) -> dict[str, str]:

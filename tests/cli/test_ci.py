@@ -7,7 +7,7 @@ import json
 import re
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 import pytest
@@ -15,12 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import cli
-from runner.cli import handing, outcome
+from runner.cli import handing, outcome, progress
 from runner.cli.handing import Ci, at_hand, harmless
-from runner.domain.run import Status
+from runner.domain.run import Run, Status
 from runner.errors import InputError, RemoteFailed
 from tests.cli.test_changed_since import committed, git
+from tests.cli.test_words import a_run
 from tests.estate import TENANT, Estate
+
+if TYPE_CHECKING:
+    from runner.wiring import Runner
 
 GITHUB = {"GITHUB_ACTIONS": "true"}
 GITLAB = {"GITLAB_CI": "true"}
@@ -54,7 +58,7 @@ def test_a_plan_is_told_everywhere_and_its_result_is_what_is_applied(estate: Est
     assert (result["overall"], result["exitCode"], result["changes"]) == ("refused", 3, True)
     (run,) = result["runs"]
     assert (run["tenant"], run["status"], run["failure"]) == (TENANT, "waiting", None)
-    assert run["counts"] == {**run["counts"], "add": 8, "change": 1, "destroy": 0}
+    assert run["counts"] == {**run["counts"], "add": 8, "change": 1, "destroy": 0} == result["counts"]
     assert "leaves-management-group" in {risk["code"] for risk in run["risks"]}
     assert [(one["tenant"], one["error"]["family"]) for one in result["refused"]] == [(leaving, "refused")]
     page = (estate.directory / "review.md").read_text(encoding="utf-8")
@@ -116,6 +120,31 @@ def test_nothing_changed_is_fine_and_documents_that_are_wrong_are_told_everywher
     result = json.loads((estate.directory / "planned.json").read_text(encoding="utf-8"))
     assert (result["overall"], result["error"]["family"]) == ("wrong-input", "input")
     assert "not done" in (estate.directory / "review.md").read_text(encoding="utf-8")
+
+
+def test_of_many_runs_each_is_told_when_it_has_come_to_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    from runner.cli.ci import _followed
+
+    runs = {name: a_run(name, Status.UNCHANGED) for name in ("r1", "r2", "r3", "r4")}
+
+    class Rested:
+        """As much of a runner as following asks, where every run has ended."""
+
+        def __init__(self) -> None:
+            self.ports = self.runs = self
+
+        def events(self, run_id: str, after: int = 0) -> tuple[()]:
+            return ()
+
+        def standing(self, ids: list[str]) -> dict[str, tuple[Status, int]]:
+            return dict.fromkeys(ids, (Status.UNCHANGED, 0))
+
+        def get(self, run_id: str) -> Run:
+            return runs[run_id]
+
+    followed = _followed(cast("Runner", Rested()), list(runs.values()), through=progress.PLANNING)
+    assert [run.id for run in followed] == list(runs)
+    assert capsys.readouterr().out.splitlines()[-1] == "  4 of 4  tenant-of-r4 is unchanged"
 
 
 # --- What is read again ----------------------------------------------------------------------------------------------
