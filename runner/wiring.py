@@ -107,6 +107,7 @@ class Runner:
         """Shared by all runs of this process: one pool, one token per identity."""
         from runner.azure.connect import Connections
 
+        _ = self.token_of_pipeline
         hosts = self.settings.function_hosts
         return self.stack.enter_context(
             Connections(
@@ -117,10 +118,25 @@ class Runner:
             )
         )
 
+    @cached_property
+    def token_of_pipeline(self) -> Path | None:
+        """The file that holds the federated token of the pipeline around this process, named where `workloadIdentity` looks for it."""
+        from runner.azure import pipeline_token
+
+        offer = pipeline_token.offered(os.environ) if self.sandbox is None else None
+        if offer is None:
+            return None
+        self.redactor.add(offer.bearer)
+        file = self.stack.enter_context(pipeline_token.kept(offer, self.network, hide=self.redactor.add))
+        os.environ[pipeline_token.TOKEN_FILE] = str(file)  # azure-identity and the engine look there
+        self.stack.callback(os.environ.pop, pipeline_token.TOKEN_FILE, None)
+        return file
+
     def identity(self, platform: AzurePlatform, subscription_id: str) -> Mapping[str, str]:
         """The environment by which the engine's providers sign in."""
         from runner.azure.engine_identity import engine_environment
 
+        _ = self.token_of_pipeline
         found = self.placed_in_cloud(platform)
         made = engine_environment(
             found.spec.service_principal,

@@ -206,8 +206,10 @@ def _azure_identity(
             return identity.CertificateCredential(tenant, client_id, certificate_data=pem, **entra)
         case WorkloadIdentity() as auth:
             entra.pop("disable_instance_discovery")  # it makes no discovery, and would pass the option on to requests
-            return identity.WorkloadIdentityCredential(
-                tenant_id=tenant, client_id=client_id, token_file_path=token_file(auth), **entra
+            file = Path(token_file(auth))
+            # WorkloadIdentityCredential would go on with what it read for ten minutes; a pipeline's token lives five
+            return identity.ClientAssertionCredential(
+                tenant, client_id, lambda: file.read_text(encoding="utf-8").strip(), **entra
             )
         case ManagedIdentity():
             # link-local: never through a proxy, and with the library's own short time limit

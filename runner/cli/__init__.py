@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reconcile": ("runner.cli.work", "Plan, decide and apply in one go."),
     "destroy": ("runner.cli.work", "Plan how a tenant leaves; reviewed like any other run."),
     "cancel": ("runner.cli.runs", "Stop a run."),
+    "ci": ("runner.cli.ci", "Plan and apply within a pipeline: reviews as Markdown and JSON."),
     "runs": ("runner.cli.runs", "List runs, newest first."),
     "run": ("runner.cli.runs", "Show a run: steps, result, log."),
     "tenant": ("runner.cli.tenants", "One tenant: what it is and should be, taking over, deletion."),
@@ -53,7 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 SECTIONS = {
     "Documents": ("init", "validate", "schema", "render", "migrate"),
-    "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel"),
+    "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel", "ci"),
     "Look": ("runs", "run", "tenant", "tenants", "state"),
     "Operate": ("serve", "token", "audit", "agent", "doctor", "store", "sandbox"),
 }

@@ -27,7 +27,7 @@ _PATIENCE = 60.0  # seconds that the store may be away
 PLANNING = frozenset({Status.PENDING, Status.PLANNING})
 APPLYING = frozenset({Status.APPROVED, Status.APPLYING})
 _GOING_ON = EXECUTING | {Status.PENDING}
-_FEW = 3  # up to so many runs are shown step by step
+FEW = 3  # up to so many runs are shown step by step
 _MANY = 50  # more than this take a moment to start
 
 
@@ -53,7 +53,7 @@ def follow(
     """
     seen = {run.id: _Seen(run, after=_last(runs, run)) for run in followed}
     left = dict(seen)
-    live, steps = not quiet and sys.stderr.isatty(), not quiet and len(seen) <= _FEW
+    live, steps = not quiet and sys.stderr.isatty(), not quiet and len(seen) <= FEW
     pause, answered = Event(), monotonic()
     while left:
         began, done = monotonic(), []
@@ -75,7 +75,7 @@ def follow(
             ended(one.run)
         if left:
             _status_line(list(left.values()), total=len(seen), live=live)
-            pause.wait(max(_EACH if len(seen) > _FEW else _EACH_OF_FEW, _SHARE * (monotonic() - began)))
+            pause.wait(max(_EACH if len(seen) > FEW else _EACH_OF_FEW, _SHARE * (monotonic() - began)))
     _wipe(live)
     return [seen[run.id].run for run in followed]
 
@@ -107,7 +107,7 @@ def watched(
     ended: Callable[[Run], None] = lambda run: None,
 ) -> list[Run]:
     """The same as `follow`, one run after the other: the journal of each leads to where it comes to rest."""
-    live, steps = not quiet and sys.stderr.isatty(), not quiet and len(followed) <= _FEW
+    live, steps = not quiet and sys.stderr.isatty(), not quiet and len(followed) <= FEW
     done: list[Run] = []
     for run in followed:
         one = _Seen(run)
@@ -173,7 +173,7 @@ def _status_line(left: list[_Seen], *, total: int, live: bool, done: int | None 
     if not live:
         return
     at_work = [one for one in left if one.step]
-    if total <= _FEW:
+    if total <= FEW:
         text = "   ".join(f"{one.step} … {duration(monotonic() - one.began)}" for one in at_work)
     else:
         text = f"{total - len(left) if done is None else done} of {total} done   " + "   ".join(

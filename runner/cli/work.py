@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from runner.durable import Durable
     from runner.wiring import Runner
 
-_PATHS = click.argument("paths", nargs=-1, metavar="PATHS...", type=click.Path(path_type=Path))
-_AROUND = click.option(
+PATHS = click.argument("paths", nargs=-1, metavar="PATHS...", type=click.Path(path_type=Path))
+AROUND = click.option(
     "--with",
     "around",
     multiple=True,
@@ -39,11 +39,11 @@ _AROUND = click.option(
 )
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TRIES = 3  # to type a name
-_TENANT = click.option(
+TENANT = click.option(
     "--tenant", "-t", "only", multiple=True, metavar="NAME", help="Only this tenant; may be repeated."
 )
-_REASON = click.option("--reason", default="", help="Why, for the record.")
-_SINCE = click.option(
+REASON = click.option("--reason", default="", help="Why, for the record.")
+SINCE = click.option(
     "--changed-since",
     "since",
     metavar="REF",
@@ -52,11 +52,11 @@ _SINCE = click.option(
 
 
 @click.command
-@_PATHS
-@_AROUND
-@_TENANT
-@_SINCE
-@_REASON
+@PATHS
+@AROUND
+@TENANT
+@SINCE
+@REASON
 @as_json_option
 def plan(
     paths: tuple[Path, ...],
@@ -82,8 +82,8 @@ def plan(
         return remote_work.plan(only, documents=(paths, around, since), reason=reason, as_json=as_json)
     from runner.cli import progress
 
-    asked = _asked_for(paths, around, only, since=since)
-    with opened() as runner, _working(runner) as durable:
+    asked = asked_for(paths, around, only, since=since)
+    with opened() as runner, working(runner) as durable:
         started, codes = _start(runner, asked, reason=reason, options={"plan_only": True})
         for one in started:
             durable.plan(one)
@@ -92,11 +92,11 @@ def plan(
 
 
 @click.command
-@_PATHS
-@_AROUND
-@_TENANT
-@_SINCE
-@_REASON
+@PATHS
+@AROUND
+@TENANT
+@SINCE
+@REASON
 @as_json_option
 def reconcile(
     paths: tuple[Path, ...],
@@ -118,8 +118,8 @@ def reconcile(
         from runner.cli import remote_work
 
         return remote_work.reconcile(only, documents=(paths, around, since), reason=reason, as_json=as_json)
-    asked = _asked_for(paths, around, only, since=since)
-    with opened() as runner, _working(runner) as durable:
+    asked = asked_for(paths, around, only, since=since)
+    with opened() as runner, working(runner) as durable:
         started, codes = _start(runner, asked, reason=reason)
         return worst((*codes, _carry_through(runner, durable, started, as_json=as_json)))
 
@@ -130,7 +130,7 @@ def reconcile(
 @click.option(
     "--move-to", metavar="MANAGEMENT_GROUP", help="Move the subscription there; otherwise it stays where it is."
 )
-@_REASON
+@REASON
 @as_json_option
 def destroy(tenant: str, path: Path, move_to: str | None, reason: str, as_json: bool) -> int:
     """Plan how a tenant leaves, and after approval let it: members first, then Terraform.
@@ -153,8 +153,8 @@ def destroy(tenant: str, path: Path, move_to: str | None, reason: str, as_json: 
         found = known(runner, tenant, (path,))
         found.tell()
         options = ({"move_to": move_to} if move_to else {}) | ({} if found.documented else {"undocumented": True})
-        with _working(runner) as durable:
-            asked = _Asked(iter((found.snapshot,)), found.source)
+        with working(runner) as durable:
+            asked = Asked(iter((found.snapshot,)), found.source)
             started, _ = _start(runner, asked, reason=reason, behavior=Behavior.DESTROY, options=options)
             return _carry_through(runner, durable, started, as_json=as_json)
 
@@ -162,7 +162,7 @@ def destroy(tenant: str, path: Path, move_to: str | None, reason: str, as_json: 
 @click.command
 @click.argument("tenant")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@_REASON
+@REASON
 @as_json_option
 def adopt(tenant: str, paths: tuple[Path, ...], reason: str, as_json: bool) -> int:
     """Plan a tenant and show what that exists already would be taken over, and what would change in it; nothing is changed.
@@ -176,8 +176,8 @@ def adopt(tenant: str, paths: tuple[Path, ...], reason: str, as_json: bool) -> i
     from runner.app.walk import review_of
     from runner.cli import progress, words
 
-    asked = _asked_for(paths or (Path(),), (), (tenant,))
-    with opened() as runner, _working(runner) as durable:
+    asked = asked_for(paths or (Path(),), (), (tenant,))
+    with opened() as runner, working(runner) as durable:
         started, _ = _start(runner, asked, reason=reason, options={"plan_only": True})
         for one in started:
             durable.plan(one)
@@ -203,7 +203,7 @@ def apply(run_id: str, as_json: bool) -> int:
         return remote_work.apply(run_id, as_json=as_json)
     with opened() as runner:
         meant = runner.ports.runs.get(run_id)
-        with _working(runner) as durable:
+        with working(runner) as durable:
             return _apply(runner, durable, meant, as_json=as_json)
 
 
@@ -225,11 +225,11 @@ def _apply(runner: Runner, durable: Durable, meant: Run, *, as_json: bool) -> in
         )
     durable.apply(run)
     applied = _follow(runner, [run], through=progress.APPLYING, quiet=as_json)
-    return report(Here(runner), _follow_on(runner, applied, quiet=as_json), as_json=as_json)
+    return report(Here(runner), follow_on(runner, applied, quiet=as_json), as_json=as_json)
 
 
 @contextmanager
-def _working(runner: Runner) -> Iterator[Durable]:
+def working(runner: Runner) -> Iterator[Durable]:
     """A process that executes runs. What dead processes left is settled before anything new begins."""
     from runner.app import recovery, reviewing
 
@@ -284,16 +284,14 @@ def _settle(runner: Runner, durable: Durable) -> None:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """What is asked for: a snapshot of each tenant when its turn comes, and where the documents are."""
 
     snapshots: Iterator[Snapshot]
     source: str
 
 
-def _asked_for(
-    paths: Sequence[Path], around: Sequence[Path], only: Sequence[str], *, since: str | None = None
-) -> _Asked:
+def asked_for(paths: Sequence[Path], around: Sequence[Path], only: Sequence[str], *, since: str | None = None) -> Asked:
     """Read and check the documents, and that they have the tenants: what is wrong is told before anything begins.
 
     Nothing is kept of them once the last snapshot is given.
@@ -317,7 +315,7 @@ def _asked_for(
     if since is not None:
         changed = _changed(since, read, paths, around)
         wanted = tuple(name for name in wanted if name in changed)
-    return _Asked(
+    return Asked(
         snapshots=(read.for_run(name) for name in progress.counted(tuple(dict.fromkeys(wanted)), "started")),
         source=os.pathsep.join(str(path.absolute()) for path in (*paths, *around)),
     )
@@ -339,7 +337,7 @@ def _changed(since: str, read: Documents, paths: Sequence[Path], around: Sequenc
 
 def _start(
     runner: Runner,
-    asked: _Asked,
+    asked: Asked,
     *,
     reason: str = "",
     behavior: Behavior | None = None,
@@ -347,35 +345,50 @@ def _start(
 ) -> tuple[list[Run], list[int]]:
     """Create a pending run for each tenant that is asked for. One that may not be run now is told, its exit code kept, and the others go
     on; where none may, Refused."""
-    from runner.app import reviewing
     from runner.cli import words
+
+    started, refused = begin(runner, asked, by=me(), reason=reason, behavior=behavior, options=options)
+    if refused and not started:
+        raise next(iter(refused.values()))
+    for tenant, why in refused.items():
+        click.echo(f"{words.plain(tenant)}:", err=True)
+        tell(why)
+    return started, [why.exit_code for why in refused.values()]
+
+
+def begin(
+    runner: Runner,
+    asked: Asked,
+    *,
+    by: str,
+    reason: str = "",
+    behavior: Behavior | None = None,
+    options: dict[str, Any] | None = None,
+) -> tuple[list[Run], dict[str, Refused]]:
+    """Create a pending run for each tenant that is asked for; and why there is none, by the tenant, where one may not be run now."""
+    from runner.app import reviewing
     from runner.domain.run import Behavior
     from runner.durable import new_id
 
     started: list[Run] = []
-    refused: list[tuple[str, Refused]] = []
+    refused: dict[str, Refused] = {}
     for snapshot in asked.snapshots:
         try:
             one = reviewing.start(
                 snapshot,
                 run_id=new_id(),
                 source=asked.source,
-                by=me(),
+                by=by,
                 ports=runner.ports,
                 behavior=behavior or Behavior.APPLY,
                 reason=reason,
                 options=options,
             )
         except Refused as error:
-            refused.append((snapshot.placed.tenant.name, error))
+            refused[snapshot.placed.tenant.name] = error
         else:
             started.append(one)
-    if refused and not started:
-        raise refused[0][1]
-    for tenant, why in refused:
-        click.echo(f"{words.plain(tenant)}:", err=True)
-        tell(why)
-    return started, [why.exit_code for _, why in refused]
+    return started, refused
 
 
 def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_json: bool) -> int:
@@ -416,7 +429,7 @@ def _carry_through(runner: Runner, durable: Durable, started: list[Run], *, as_j
     except click.Abort:  # everything that was not decided waits on
         codes.append(Canceled.exit_code)
     applied = _follow(runner, applying, through=progress.APPLYING, quiet=as_json)
-    for one, heir in zip(applied, _follow_on(runner, applied, quiet=as_json), strict=True):
+    for one, heir in zip(applied, follow_on(runner, applied, quiet=as_json), strict=True):
         done[one.id] = heir
     stand = [done.get(one.id) or runner.ports.runs.get(one.id) for one in started]
     return worst((*codes, report(Here(runner), stand, as_json=as_json, shown=[one.id for one in asked])))
@@ -511,7 +524,7 @@ def _leaving_at_once(durable: Durable) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _follow_on(runner: Runner, applied: list[Run], *, quiet: bool) -> list[Run]:
+def follow_on(runner: Runner, applied: list[Run], *, quiet: bool) -> list[Run]:
     """In place of each run that another one continues, that one where it comes to rest: a subscription was made first."""
     from runner.app import recovery
     from runner.cli import progress

@@ -37,6 +37,17 @@ def put_in(file: str, data: Any) -> tuple[Any, list[Wrong]]:
     return {**data, "spec": filled}, wrong
 
 
+def named(data: Any) -> list[str]:
+    """The files and folders that a document as it is written names beside it."""
+    spec = data.get("spec") if isinstance(data, dict) and data.get("kind") == "LandingZone" else None
+    found = []
+    for name, field in (("deploymentStacks", "templateFile"), ("buildingBlocks", "source")):
+        listed = spec.get(name) if isinstance(spec, dict) else None
+        values = [one.get(field) for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        found += [one for one in values if isinstance(one, str) and (field != "source" or one.startswith("./"))]
+    return found
+
+
 def _with_template(file: str, stack: dict[str, Any], path: Path_, wrong: list[Wrong]) -> dict[str, Any]:
     named = stack.get("templateFile")
     if not isinstance(named, str) or not named:
