@@ -17,6 +17,7 @@ from tests.web.serving import TENANT
 
 pytest_plugins = ("tests.web.api_fixtures",)
 
+ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = 8  # of each operation and phase
 
 
@@ -34,7 +35,8 @@ def test_the_api_is_as_described_whatever_is_sent(
     hooks = {"SCHEMATHESIS_HOOKS": "tests.web.schemathesis_hooks", "KNOWN": f"run_id={run.id},name={TENANT}"}
     ran = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", *map(str, [*arguments, *bounded])],
-        env={**os.environ, **hooks, "PYTHONPATH": os.getcwd(), "HOME": str(tmp_path)},  # noqa: PTH109
+        env={**os.environ, **hooks, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+        cwd=tmp_path,  # where it keeps what it found
         capture_output=True,
         text=True,
         timeout=300,

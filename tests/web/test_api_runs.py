@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
 import pytest
 
-from runner.domain.actor import Actor, Grant, Role
 from runner.domain.events import Kind
 from runner.domain.review import Review
 from runner.domain.run import Status
 from runner.errors import RemoteFailed
-from tests.web.api_server import Served
-from tests.web.serving import TENANT
+from runner.web.protection import csrf_of
+from tests.web.api_server import API, Served
+from tests.web.serving import TENANT, ada
 
 pytest_plugins = ("tests.web.api_fixtures",)
 
@@ -163,6 +164,26 @@ def test_a_request_that_is_under_way_is_not_begun_again_until_its_server_is_take
     assert started["id"] != run_id
 
 
+@pytest.mark.parametrize("database", ["served", "served_by_postgres"])
+def test_a_request_that_is_sent_at_the_same_moment_is_done_once(database: str, request: pytest.FixtureRequest) -> None:
+    served: Served = request.getfixturevalue(database)
+    headers = {"Authorization": served.client().headers["authorization"], "Idempotency-Key": "0b5e1f3c"}
+    with served.beside() as other, ThreadPoolExecutor(8) as pool:
+        # FastAPI makes an application's routes with its first request, and not well for two at the same moment in one process
+        for url in (served.url, other):
+            httpx.get(f"{url}/api/v1/whoami", headers=headers, trust_env=False, timeout=30).raise_for_status()
+        sent = [
+            pool.submit(httpx.post, f"{url}/api/v1/runs", json=WISH, headers=headers, trust_env=False, timeout=30)
+            for url in (served.url, other) * 4
+        ]
+        answers = [one.result() for one in sent]
+    done = [answer for answer in answers if answer.status_code == 201]
+    assert done
+    assert all(answer.json() == done[0].json() for answer in done)
+    assert {code(answer) for answer in answers if answer not in done} <= {(409, "request-under-way")}
+    assert len(served.ports.runs.find()) == 1
+
+
 def test_a_request_of_which_nothing_was_done_may_be_sent_again(served: Served) -> None:
     headers = {"Idempotency-Key": "0b5e1f3c"}
     (file,) = (served.documents / "tenants").iterdir()
@@ -295,19 +316,14 @@ def test_the_beginning_of_an_id_tells_nothing_of_runs_that_have_it(served: Serve
 
 
 def test_a_browser_session_changes_something_only_with_the_token_of_its_page(served: Served) -> None:
-    actor = Actor(id="oidc:i#1", name="Ada", grants=(Grant(role=Role.ADMIN),), person=True)
-    cookie = served.site.person(actor).cookie
-    with httpx.Client(base_url=f"{served.url}/api/v1", cookies={"lzr": cookie}, trust_env=False) as browser:
-        assert browser.get("/whoami").json()["person"] is True
-        assert code(browser.post("/runs", json=WISH)) == (403, "csrf")
-        from runner.web.protection import csrf_of
-
-        headers = {"X-CSRF-Token": csrf_of(cookie)}
-        assert browser.post("/runs", json=WISH, headers=headers).status_code == 201
-        assert code(browser.post("/runs", json=WISH, headers={**headers, "Origin": "https://evil.example"})) == (
-            403,
-            "csrf",
-        )
+    person = served.site.person(ada())
+    browser, path = person.client, f"{API}/runs"
+    assert browser.get(f"{API}/whoami").json()["person"] is True
+    assert code(browser.post(path, json=WISH)) == (403, "csrf")
+    headers = {"X-CSRF-Token": csrf_of(person.cookie)}
+    assert browser.post(path, json=WISH, headers=headers).status_code == 201
+    elsewhere = {**headers, "Origin": "https://evil.example"}
+    assert code(browser.post(path, json=WISH, headers=elsewhere)) == (403, "csrf")
 
 
 # --- Errors -------------------------------------------------------------------------------------------------------------
