@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
@@ -22,11 +23,11 @@ from runner.web.api.streams import Streams
 from runner.web.gate import Gate, desk_of
 from runner.web.pages.rendering import page, static_files
 from runner.web.problems import MEDIA_TYPE, problem, status_of
-from runner.web.protection import HEALTH, STATIC, Origin, Protection
+from runner.web.protection import HEALTH, STATIC, Origin, Protection, path_of
 from runner.web.rates import Rates, TooMany
 from runner.web.server import Server
 from runner.web.sign_in import SigningIn
-from runner.web.watch import path_of
+from runner.web.watch import turned_away
 
 log = logging.getLogger("lzr")
 
@@ -86,6 +87,7 @@ def _static(name: str) -> Response:
 
 def _explained(request: Request, error: Exception) -> Response:
     assert isinstance(error, RunnerError)  # noqa: S101 - as it was registered
+    turned_away(request, error)
     return _answered(request, error)
 
 
@@ -112,7 +114,7 @@ async def _refused(request: Request) -> Response | None:
     try:
         await desk_of(request)
     except RunnerError as error:
-        return _answered(request, error)
+        return await run_in_threadpool(_explained, request, error)
     return None
 
 

@@ -20,7 +20,6 @@ from runner.web.issuers import Issuers, not_good, unproved
 from runner.web.protection import SAFE, csrf_of, foreign
 from runner.web.rates import Rates
 from runner.web.server import Server
-from runner.web.watch import noted
 
 Rights = Callable[[SignedIn], tuple[Grant, ...]]
 """What somebody who signed in may do now."""
@@ -60,11 +59,10 @@ class StoreGate:
             scheme, _, secret = header.partition(" ")
             try:
                 return self._by_token(secret.strip()) if scheme.lower() == "bearer" else _no_bearer()
-            except Refused as error:
+            except Refused:
                 self.rates.take(
                     "bad-token", client_of(request)
                 )  # and never a good one: somebody else may have sent the bad ones
-                noted("access-refused", request, error=error)
                 raise
         cookie = request.cookies.get(cookie_name(request))
         who = self.sessions.of(cookie, now=self.now(), idle=IDLE, longest=LONGEST) if cookie else None
@@ -148,9 +146,7 @@ class Needs:
         """The caller's desk."""
         desk = await desk_of(request)
         if not may_anywhere(desk.actor, self.act):
-            error = not_allowed(desk.actor, self.act, "anything here")
-            noted("access-refused", request, who=desk.actor.id, error=error)
-            raise error
+            raise not_allowed(desk.actor, self.act, "anything here")
         return desk
 
 

@@ -12,7 +12,8 @@ from limits.strategies import MovingWindowRateLimiter
 from runner.domain.server_config import Limits
 from runner.errors import Refused
 
-What = Literal["sign-in", "bad-token", "change"]
+What = Literal["sign-in", "bad-token", "change", "recorded"]
+_RECORDED = 120
 
 
 class TooMany(Refused):
@@ -37,6 +38,7 @@ class Rates:
             "sign-in": RateLimitItemPerMinute(limits.sign_ins),
             "bad-token": RateLimitItemPerMinute(limits.sign_ins),
             "change": RateLimitItemPerMinute(limits.changes),
+            "recorded": RateLimitItemPerMinute(_RECORDED),
         }
 
     def take(self, what: What, who: str) -> None:

@@ -27,7 +27,6 @@ from runner.web.openid import OpenId, refused
 from runner.web.pages.rendering import page
 from runner.web.protection import Origin
 from runner.web.rates import Rates
-from runner.web.watch import noted
 
 _FLOW = timedelta(minutes=10)
 _LOCAL = re.compile(r"/(?![/\\])[^\\\x00-\x20\x7f]*")
@@ -89,9 +88,8 @@ def end(request: Request) -> Response:
         who, too_many = how.openid.end(request.query_params, kept)
         if not how.rights(who):
             raise _no_rights(who, too_many)
-    except Refused as error:
+    except Refused:
         how.rates.take("sign-in", client_of(request))
-        noted("sign-in-refused", request, error=error)
         raise
     answer = _signed_in(request, who, kept["next"])
     answer.delete_cookie(_flow_cookie(how), path="/", secure=how.origin.secure, httponly=True, samesite="lax")
@@ -104,9 +102,7 @@ def use_code(request: Request, code: Annotated[str, Form()], next: Annotated[str
     how = _how(request)
     how.rates.take("sign-in", client_of(request))
     if how.code is None or not how.code.used(code.strip()):
-        error = refused("This is not the code, or it was used or has expired.")
-        noted("sign-in-refused", request, error=error)
-        raise error
+        raise refused("This is not the code, or it was used or has expired.")
     user = f"{getpass.getuser()}@{socket.gethostname()}"
     return _signed_in(request, SignedIn(id=f"os:{user}", name=user), next)
 
@@ -149,7 +145,6 @@ def _signed_in(request: Request, who: SignedIn, where: str) -> Response:
         how.sessions.end(former)
     answer = RedirectResponse(local(where), 303)
     _set(answer, how, cookie_name(request), how.sessions.begin(who, now=how.now()), LONGEST)
-    noted("signed-in", request, who=who.id)
     return answer
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from runner.domain.actor import Grant, Role
 from runner.domain.server_config import ServerConfig
+from runner.errors import RemoteFailed
 from runner.logs import JsonLines, Redactor
 from runner.web import protection
 from runner.web.protection import LARGEST_BODY, Origin
@@ -206,9 +207,37 @@ def test_a_request_is_logged_without_what_is_secret_in_it(web: Site, lines: list
     assert answered["ms"] >= 0
 
 
-def test_whoever_is_turned_away_is_noted(web: Site, lines: list[dict[str, Any]]) -> None:
-    web.client(authorization="Bearer nonsense").get("/")
-    web.program(Grant(role=Role.VIEWER)).post("/start", data={"tenants": "x"})
-    noted = [one for one in lines if one["event"] == "access-refused"]
-    assert [one["code"] for one in noted] == ["token-not-good", "not-allowed"]
-    assert noted[1]["actor"].startswith("token:")
+def test_whoever_is_turned_away_is_recorded(public: Site, lines: list[dict[str, Any]]) -> None:
+    secret = "lzr_" + "a" * 10 + "_" + "b" * 40 + "_00000000"
+    assert public.client(host="lzr.example", authorization=f"Bearer {secret}").get("/?q=in-query").status_code == 401
+    viewer = public.client(host="lzr.example", authorization=f"Bearer {public.token(Grant(role=Role.VIEWER))}")
+    for path in ("/start", "/runs/none/cancel"):
+        assert viewer.post(path, data={"tenants": "x"}).status_code == 403
+    assert public.client(host="lzr.example").get("/sign-in/callback?code=in-query&state=x").status_code == 401
+    kept = [one for one in public.store.audit.entries() if one.what.endswith("refused")]
+    assert [(one.what, one.details["code"], one.details["path"]) for one in kept] == [
+        ("access-refused", "token-not-good", "/"),
+        ("access-refused", "not-allowed", "/start"),
+        ("access-refused", "not-allowed", "/runs/none/cancel"),
+        ("sign-in-refused", "not-signed-in", "/sign-in/callback"),
+    ]
+    assert [one.by.partition(" ")[0] for one in kept] == ["somebody", "tests", "tests", "somebody"]
+    assert [one["event"] for one in lines if one["event"].endswith("refused")] == [one.what for one in kept]
+    for hidden in (secret, "in-query"):
+        assert hidden not in "".join(one.as_json() for one in kept) + json.dumps(lines)
+
+
+def test_a_flood_of_refusals_does_not_fill_the_record(public: Site) -> None:
+    nobody = public.client(host="lzr.example", authorization=f"Bearer {public.token(Grant(role=Role.OPERATOR))}")
+    before = public.store.audit.head().number
+    for _ in range(130):
+        nobody.post("/runs/none/approve")
+    assert public.store.audit.head().number - before == 120
+
+
+def test_a_record_that_cannot_be_written_stops_no_refusal(public: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*args: object, **values: object) -> None:
+        raise RemoteFailed("The store is away", code="store-away")
+
+    monkeypatch.setattr(type(public.store.audit), "record", away)
+    assert public.client(host="lzr.example", authorization="Bearer x").get("/").status_code == 401

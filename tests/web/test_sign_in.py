@@ -194,11 +194,13 @@ def local_one_code(web: Site) -> None:
 # --- Who is not let in -----------------------------------------------------------------------------------------------
 
 
-def test_whoever_is_not_named_gets_no_session(browser: Browser) -> None:
+def test_whoever_is_not_named_gets_no_session(browser: Browser, web: Site) -> None:
     answer = browser.signed_in(groups=["others"])
     assert answer.status_code == 403
     assert "has no right on this server" in answer.text
     assert "lzr" not in browser.client.cookies
+    (entry,) = web.store.audit.entries()
+    assert (entry.what, entry.details["code"]) == ("sign-in-refused", "not-allowed")
 
 
 def test_too_many_groups_are_told(browser: Browser) -> None:
