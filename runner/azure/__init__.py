@@ -5,7 +5,4 @@
 
 from __future__ import annotations
 
-from runner.imports import left_out
-
-with left_out("httpx._main"):  # its command line, which loads rich where that is installed
-    import httpx  # noqa: F401
+import runner.network  # noqa: F401  # brings httpx without its command line

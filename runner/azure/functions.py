@@ -1,9 +1,7 @@
 """The Functions port: one POST to a landing zone's Azure Function, with a token for that function.
 
 The author of a landing zone chooses the address, so it is guarded: https only, no redirects, one time limit for all of it, a first
-kilobyte of the answer, and only addresses of the open Internet unless the operator allows the host by name (see `guarded`). Behind
-a proxy the proxy does the resolving: then only the form of the name can be checked here, and the proxy has to keep the inner
-network to itself.
+kilobyte of the answer, and only addresses of the open Internet unless the operator allows the host by name (see `posting`).
 """
 
 from __future__ import annotations
@@ -19,15 +17,15 @@ import httpcore
 import httpx
 
 from runner.azure.credentials import Credential, TokenFailed
-from runner.azure.http import USER_AGENT, Patience, Tries, untrusted
+from runner.azure.http import Patience, Tries
 from runner.domain.invocation import Answer, Invocation
 from runner.errors import InputError, RemoteFailed
 from runner.network import addresses
-from runner.network.guarded import GuardedNetwork, Limit
+from runner.network.guarded import Limit
+from runner.network.posting import FAILURES, HOST, USER_AGENT, Way, untrusted
 from runner.network.way_out import Network
 
 FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-HOST = re.compile(rb"[0-9A-Za-z._:-]+")
 KEPT = 1024  # bytes of the answer
 
 
@@ -44,13 +42,19 @@ class AzureFunctions:
     def call(self, invocation: Invocation) -> Answer:
         """See Functions."""
         url = _checked(invocation.url)
-        if self.network.proxy_for(url.host, url.port or 443) is not None:
-            addresses.check_name(url.host, url.port or 443, allowed=self.allowed_hosts)
+        way = Way(self.network, self.tls, "function", self.allowed_hosts)
+        way.check(url)
         token = self._token(scope_of(invocation.scope))
         started = time.monotonic()
-        with self._pool(url, started) as pool, _failures(url, self.network):
-            status, body = _post(pool, url, _headers(invocation, url, token), limit=KEPT + len(token))
-        return Answer(status=status, body=_shown(body, token), seconds=round(time.monotonic() - started, 3))
+        limit = Limit(
+            deadline=started + self.network.function_timeout.total_seconds(),
+            connect=self.network.connect_timeout.total_seconds(),
+            stop=self.patience.stop,
+        )
+        with _failures(url, self.network):
+            reply = way.post(url, _headers(invocation, url, token), b"", limit=limit, most=KEPT + len(token))
+        seconds = round(time.monotonic() - started, 3)
+        return Answer(status=reply.status, body=_shown(reply.body, token), seconds=seconds)
 
     def _token(self, scope: str) -> str:
         tries = Tries(self.patience)
@@ -60,29 +64,6 @@ class AzureFunctions:
                 return self.credential.get_token(scope).token
             except TokenFailed as error:
                 tries.wait_or_raise(error, after=error.retry_after)
-
-    @contextmanager
-    def _pool(self, url: httpx.URL, started: float) -> Iterator[httpcore.ConnectionPool]:
-        limit = Limit(
-            deadline=started + self.network.function_timeout.total_seconds(),
-            connect=self.network.connect_timeout.total_seconds(),
-            stop=self.patience.stop,
-        )
-        proxy = self.network.proxy_for(url.host, url.port or 443)
-        if proxy is None:
-            guard = GuardedNetwork(self.allowed_hosts, limit)
-            pool = httpcore.ConnectionPool(ssl_context=self.tls, network_backend=guard)
-        else:
-            way = httpx.Proxy(proxy)
-            pool = httpcore.HTTPProxy(
-                proxy_url=httpcore.URL(str(way.url)),
-                proxy_auth=way.raw_auth,
-                proxy_ssl_context=self.tls if way.url.scheme == "https" else None,
-                ssl_context=self.tls,
-                network_backend=GuardedNetwork(None, limit),
-            )
-        with pool:
-            yield pool
 
 
 def scope_of(text: str) -> str:
@@ -96,7 +77,7 @@ def _checked(text: str) -> httpx.URL:
     except httpx.InvalidURL:
         raise _bad_url("It is no URL.") from None
     if url.scheme != "https":
-        raise addresses.not_allowed(url.host or "The address", "is not reached by https")
+        raise addresses.not_allowed(url.host or "The address", "is not reached by https", what="function")
     if not HOST.fullmatch(url.raw_host) or url.userinfo:
         raise _bad_url("It needs a host, and no user or password.")
     return url
@@ -135,19 +116,6 @@ def _headers(invocation: Invocation, url: httpx.URL, token: str) -> list[tuple[b
     return own + reviewed
 
 
-def _post(
-    pool: httpcore.ConnectionPool, url: httpx.URL, headers: list[tuple[bytes, bytes]], *, limit: int
-) -> tuple[int, bytes]:
-    target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    body = b""
-    with pool.stream("POST", target, headers=headers, content=b"") as response:
-        for chunk in response.iter_stream():
-            body += chunk
-            if len(body) >= limit:
-                break
-        return response.status, body[:limit]
-
-
 def _shown(body: bytes, token: str) -> str:
     """The first kilobyte as text, without the token should the function have echoed it."""
     kept = body.replace(token.encode("ascii"), b"(token)")[:KEPT]
@@ -168,7 +136,7 @@ def _failures(url: httpx.URL, network: Network) -> Iterator[None]:
             hint="Let the function answer first and work later, or raise the time limit.",
             temporary=True,
         ) from None
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, ssl.SSLError) as error:
+    except FAILURES as error:
         distrusted = untrusted(error)
         raise RemoteFailed(
             "The function cannot be reached",

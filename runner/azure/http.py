@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import random
-import ssl
 import threading
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -23,8 +22,8 @@ import httpx
 
 from runner.azure.credentials import Credential, TokenFailed
 from runner.errors import Canceled, RemoteFailed
+from runner.network.posting import USER_AGENT, untrusted
 
-USER_AGENT = "landing-zone-runner"
 BUSY = frozenset({408, 429, 500, 502, 503, 504})  # as azure-core repeats
 EXCERPT = 256
 MOST_PAGES = 1_000
@@ -281,15 +280,6 @@ def retry_after(value: str | None, *, now: Callable[[], datetime]) -> float | No
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - now()).total_seconds())
-
-
-def untrusted(error: BaseException | None) -> bool:
-    """Whether the connection failed because the server's certificate is not trusted."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _judged(

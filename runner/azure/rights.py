@@ -20,11 +20,12 @@ from cryptography.hazmat.primitives import hashes
 
 from runner.azure.credentials import Credential, Secret, TokenFailed, client_certificate
 from runner.azure.graph import quoted
-from runner.azure.http import USER_AGENT, Client, Json, Tries, segment, unexpected
+from runner.azure.http import Client, Json, Tries, segment, unexpected
 from runner.domain.azure_actions import Granted
 from runner.domain.document import Certificate, ClientCredential, ServicePrincipal
 from runner.domain.permissions import GROUPS_ADMINISTRATOR
 from runner.errors import RemoteFailed
+from runner.network.posting import USER_AGENT
 from runner.ports import Expiry, Offer, Token
 
 PERMISSIONS = {"api-version": "2022-04-01"}

@@ -1,7 +1,8 @@
-"""Which addresses a landing zone's function may have: public ones, unless its host is allowed by name.
+"""Which addresses may be spoken to where somebody else chose them: public ones, unless the host is allowed by name.
 
-A landing zone's author must not be able to make the runner speak to the machine's own network: its metadata service, other
-services on this host, or the inside of a company's network. Knows addresses and names, no HTTP.
+Whoever writes a landing zone or a channel must not be able to make the runner speak to the machine's own network: its metadata
+service, other services on this host, or the inside of a company's network. Knows addresses and names, no HTTP. Errors say whose
+address it is, by `what` (`function`, `channel`): it begins their codes.
 """
 
 from __future__ import annotations
@@ -36,34 +37,34 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast and not found.is_reserved and found != WIRE_SERVER
 
 
-def resolved(host: str, port: int, *, allowed: Collection[str]) -> tuple[str, ...]:
+def resolved(host: str, port: int, *, allowed: Collection[str], what: str) -> tuple[str, ...]:
     """The addresses to connect to, resolved once: connect to these and to no other. Refused when any of them is not public."""
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise RemoteFailed(
-            "The function's host is not known",
-            code="function-unreachable",
+            f"The {what}'s host is not known",
+            code=f"{what}-unreachable",
             detail=f"{host} has no address.",
-            hint="Check the function's URL and the name service.",
+            hint=f"Check the {what}'s address and the name service.",
             temporary=True,
         ) from None
     found = tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
     if not is_allowed(host, port, allowed) and not all(map(is_public, found)):
-        raise not_allowed(host, "does not lead to the open Internet alone")
+        raise not_allowed(host, "does not lead to the open Internet alone", what=what)
     return found
 
 
-def check_name(host: str, port: int, *, allowed: Collection[str]) -> None:
+def check_name(host: str, port: int, *, allowed: Collection[str], what: str) -> None:
     """Refuse what can be seen from the name alone: all there is to go by when a proxy does the resolving."""
     if is_allowed(host, port, allowed):
         return
     name = host.lower().strip("[]").rstrip(".")
     if _is_number(name):
         if not is_public(name):
-            raise not_allowed(host, "is no public address")
+            raise not_allowed(host, "is no public address", what=what)
     elif "." not in name or name.endswith(LOCAL_SUFFIXES):
-        raise not_allowed(host, "is a name of the inner network")
+        raise not_allowed(host, "is a name of the inner network", what=what)
 
 
 def is_allowed(host: str, port: int, allowed: Collection[str]) -> bool:
@@ -72,11 +73,11 @@ def is_allowed(host: str, port: int, allowed: Collection[str]) -> bool:
     return name in allowed or f"{name}:{port}" in allowed
 
 
-def not_allowed(host: str, reason: str) -> Refused:
+def not_allowed(host: str, reason: str, *, what: str) -> Refused:
     """The refusal of a host."""
     return Refused(
-        "The function's address is not allowed",
-        code="function-address-not-allowed",
+        f"The {what}'s address is not allowed",
+        code=f"{what}-address-not-allowed",
         detail=f"{host} {reason}.",
         hint="Use a public address, or let the runner's operator allow the host by name.",
     )

@@ -40,11 +40,13 @@ class Limit:
 
 
 class GuardedNetwork(httpcore.NetworkBackend):
-    """Opens connections within a limit. `allowed` names hosts that may be private; None is the way to a proxy, which may."""
+    """Opens connections within a limit. `allowed` names hosts that may be private; None is the way to a proxy, which may. `what` is whose
+    address it is, see addresses."""
 
-    def __init__(self, allowed: Collection[str] | None, limit: Limit) -> None:
+    def __init__(self, allowed: Collection[str] | None, limit: Limit, *, what: str) -> None:
         self._allowed = allowed
         self._limit = limit
+        self._what = what
         self._sockets = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -56,7 +58,9 @@ class GuardedNetwork(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first of the host's addresses that answers."""
-        found = (host,) if self._allowed is None else addresses.resolved(host, port, allowed=self._allowed)
+        found: tuple[str, ...] = (host,)
+        if self._allowed is not None:
+            found = addresses.resolved(host, port, allowed=self._allowed, what=self._what)
         failure: Exception = httpcore.ConnectError("no address")
         for address in found:
             try:

@@ -1,4 +1,4 @@
-"""Which addresses a function may have."""
+"""Which addresses may be spoken to where somebody else chose them."""
 
 from __future__ import annotations
 
@@ -78,24 +78,24 @@ def test_nothing_private_is_ever_public(address: ipaddress.IPv4Address | ipaddre
 )
 def test_a_host_that_leads_inside_is_refused_however_it_is_written(host: str) -> None:
     with pytest.raises(Refused) as refusal:
-        resolved(host, 443, allowed=())
+        resolved(host, 443, allowed=(), what="function")
 
     assert refusal.value.code == "function-address-not-allowed"
 
 
 @pytest.mark.parametrize("allowed", [{"localhost"}, {"localhost:443"}])
 def test_a_host_that_is_allowed_by_name_may_lead_anywhere(allowed: set[str]) -> None:
-    assert "127.0.0.1" in resolved("LocalHost", 443, allowed=allowed)
+    assert "127.0.0.1" in resolved("LocalHost", 443, allowed=allowed, what="function")
 
 
 def test_a_host_that_is_allowed_at_another_port_is_refused() -> None:
     with pytest.raises(Refused):
-        resolved("localhost", 8443, allowed={"localhost:443"})
+        resolved("localhost", 8443, allowed={"localhost:443"}, what="function")
 
 
 def test_a_host_without_address_cannot_be_reached() -> None:
     with pytest.raises(RemoteFailed) as failure:
-        resolved("nobody.invalid", 443, allowed=())
+        resolved("nobody.invalid", 443, allowed=(), what="function")
 
     assert failure.value.code == "function-unreachable"
 
@@ -103,7 +103,7 @@ def test_a_host_without_address_cannot_be_reached() -> None:
 @pytest.mark.parametrize("host", ["a" * 70 + ".example", "a..b", "xn--\u00e4.example"])
 def test_a_host_that_is_no_name_cannot_be_reached(host: str) -> None:
     with pytest.raises(RemoteFailed):
-        resolved(host, 443, allowed=())
+        resolved(host, 443, allowed=(), what="function")
 
 
 @pytest.mark.parametrize(
@@ -122,10 +122,10 @@ def test_a_host_that_is_no_name_cannot_be_reached(host: str) -> None:
 )
 def test_behind_a_proxy_the_form_of_the_name_is_checked(host: str) -> None:
     with pytest.raises(Refused):
-        check_name(host, 443, allowed=())
-    check_name(host, 443, allowed={host})
+        check_name(host, 443, allowed=(), what="function")
+    check_name(host, 443, allowed={host}, what="function")
 
 
 @pytest.mark.parametrize("host", ["my-app.azurewebsites.net", "20.50.2.1", "functions.example.com."])
 def test_behind_a_proxy_public_names_pass(host: str) -> None:
-    check_name(host, 443, allowed=())
+    check_name(host, 443, allowed=(), what="function")
