@@ -682,7 +682,7 @@ class Tokens(Protocol):
     """Tokens by which programs speak to a server."""
 
     def create(self, token: ApiToken) -> str:
-        """Keep the token; its secret, which is kept nowhere else."""
+        """Keep the token; its secret, which is kept nowhere else. InputError (`token-lifetime-wrong`) where that is over a year."""
 
     def find(self, secret: str, *, now: datetime) -> ApiToken | None:
         """The token with this secret (compared in constant time), good or not, and that it was used; None where there is none."""
