@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from runner.domain.access import Found, Invitation, Member
 from runner.domain.actor import Grant, SignedIn
-from runner.domain.audit import Entry, Head
+from runner.domain.audit import Entry, Head, KnownHead, Wrong
 from runner.domain.azure_actions import Granted
 from runner.domain.blueprint import Published
 from runner.domain.building_block import BuildingBlock
@@ -525,6 +525,9 @@ class Runs(Protocol):
     def request_cancel(self, run_id: str, *, by: str, now: datetime) -> Run:
         """Ask the executing process to stop; a run that is not executing is canceled at once."""
 
+    def ask_apply(self, run_id: str, *, options: Mapping[str, Any], by: str, now: datetime) -> Run:
+        """Note that somebody wants the approved run applied now (`options` are merged); Refused when it is not approved."""
+
     def cancel_requested(self, run_id: str) -> bool: ...
 
     def keep_review(self, run_id: str, *, digest: str, review: Mapping[str, Any]) -> None:
@@ -679,7 +682,7 @@ class Tokens(Protocol):
     """Tokens by which programs speak to a server."""
 
     def create(self, token: ApiToken) -> str:
-        """Keep the token; its secret, which is kept nowhere else."""
+        """Keep the token; its secret, which is kept nowhere else. InputError (`token-lifetime-wrong`) where that is over a year."""
 
     def find(self, secret: str, *, now: datetime) -> ApiToken | None:
         """The token with this secret (compared in constant time), good or not, and that it was used; None where there is none."""
@@ -729,17 +732,22 @@ class Audit(Protocol):
         *,
         by: str,
         about: str = "",
+        tenant: str = "",
         zone: str = "",
         details: Mapping[str, Any] | None = None,
         now: datetime,
     ) -> None:
-        """Add an entry; `details` are JSON without any secret."""
+        """Add an entry; `details` are JSON without any secret. Refused (`audit-altered`) where it cannot follow the last one."""
 
     def head(self) -> Head:
-        """The end of the chain."""
+        """The end of the chain; Refused (`audit-altered`) where it is gone."""
 
-    def entries(self, *, after: int = 0, about: str | None = None) -> Iterator[Entry]:
-        """Entries after this number, in order, a few in memory at a time."""
+    def entries(self, *, after: int = 0, about: str | None = None, since: datetime | None = None) -> Iterator[Entry]:
+        """Entries after this number, in order, a few in memory at a time: those about a run, a token or a tenant (its runs included), and
+        those from this moment on."""
+
+    def verify(self, known: tuple[KnownHead, ...] = ()) -> Iterator[Wrong]:
+        """What is wrong with the chain, which should have had these heads; nothing where it is whole."""
 
 
 class Deletions(Protocol):
@@ -828,6 +836,9 @@ class States(Protocol):
 
     def unlock(self, tenant: str, lock_id: str | None) -> bool:
         """Release the lock with this id; with None whichever there is. False when another id holds it."""
+
+    def break_lock(self, tenant: str, lock_id: str, *, by: str, now: datetime) -> bool:
+        """Release the lock with this id because somebody says so. False when there is none, or another id holds it."""
 
     def holder(self, tenant: str) -> LockHolder | None: ...
 

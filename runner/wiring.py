@@ -409,7 +409,7 @@ def keyring(settings: Settings) -> Keyring:
 def audit_keyring(settings: Settings) -> Keyring:
     """The keys that the audit's entries are bound with: from the variable, else from the file, which is made on first use."""
     if settings.audit_key is not None:
-        return Keyring.from_value(settings.audit_key)
+        return Keyring.from_value(settings.audit_key, of="audit")
     path = settings.audit_key_file
     if path is None and is_address(settings.store.get_secret_value()):
         raise InputError(
@@ -423,7 +423,7 @@ def audit_keyring(settings: Settings) -> Keyring:
 
         path = default_audit_key()
         prepare_directory(path.parent)
-    return Keyring.from_file(path, named="LZR_AUDIT_KEY_FILE")
+    return Keyring.from_file(path, of="audit")
 
 
 def shown(where: str) -> str:

@@ -153,17 +153,10 @@ def _expect_second_person(run: Run, approver: Actor | None) -> None:
         )
 
 
-def have_applied(run: Run, *, ports: Ports) -> Run:
+def have_applied(run: Run, *, by: str, ports: Ports) -> Run:
     """Have a server apply the approved run; Refused when it is not approved."""
     refuse_of_meshstack(run)
-    if run.status is not Status.APPROVED:
-        raise Refused(
-            "The run is not approved",
-            code="run-not-approved",
-            detail=f"Run {run.id} is {run.status}.",
-            hint=f"lzr review {run.id}",
-        )
-    return ports.runs.note(run.id, options={APPLY: True})
+    return ports.runs.ask_apply(run.id, options={APPLY: True}, by=by, now=ports.now())
 
 
 def reject(run: Run, *, by: str, ports: Ports, comment: str = "") -> Run:

@@ -256,6 +256,9 @@ def unlock(tenant: str, path: Path | None, lock_id: str | None, yes: bool) -> in
                     )
                 ask(f"Release the lock {lock_id} of {where(platform.spec.state_backend, tenant)}?", yes=yes)
                 wiring.state_access(runner).unlock(platform, tenant, lock_id)
+                runner.store.audit.record(
+                    "state-unlocked", by=me(), about=tenant, tenant=tenant, details={"lock": lock_id}, now=wiring.now()
+                )
                 click.echo(f"Unlocked {tenant}.")
                 return 0
         holder = runner.store.states.holder(tenant)
@@ -271,7 +274,7 @@ def unlock(tenant: str, path: Path | None, lock_id: str | None, yes: bool) -> in
                 hint=f"lzr cancel {held_by.id}",
             )
         ask(f"Release the lock of {tenant}, held by {holder.who} ({holder.operation}) since {holder.created}?", yes=yes)
-        if not runner.store.states.unlock(tenant, holder.id):
+        if not runner.store.states.break_lock(tenant, holder.id, by=me(), now=wiring.now()):
             raise Refused(
                 "The lock changed hands", code="lock-changed", detail="Somebody else holds it now. Look again."
             )

@@ -223,6 +223,7 @@ def _apply(runner: Runner, durable: Durable, meant: Run, *, as_json: bool) -> in
             detail=f"Run {run.id} is {run.status}.",
             hint=hints.get(run.status, f"lzr run {run.id}"),
         )
+    runner.ports.runs.ask_apply(run.id, options={}, by=me(), now=runner.ports.now())
     durable.apply(run)
     applied = _follow(runner, [run], through=progress.APPLYING, quiet=as_json)
     return report(Here(runner), follow_on(runner, applied, quiet=as_json), as_json=as_json)

@@ -26,7 +26,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from runner.errors import InputError, Refused, RemoteFailed, RunnerError
-from runner.store.audit import SqlAudit, begin
+from runner.store.audit import SqlAudit
 from runner.store.sealing import Keyring
 from runner.store.tables import SCHEMA_VERSION, Sealed, metadata, store, tenants
 
@@ -97,7 +97,7 @@ class Database:
         return self.keyring.open(envelope, kind=sealed.kind, owner=owner)
 
     def prepare(self) -> None:
-        """Make or migrate the schema; Refused when it is newer than this program or sealed with another key."""
+        """Make or migrate the schema; Refused when it is newer than this program, sealed with another key, or the audit's is gone."""
         with self.writing() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
@@ -107,10 +107,11 @@ class Database:
                 metadata.create_all(connection)
                 values = {"id": 1, "schema_version": SCHEMA_VERSION, "key": self.keyring.first()}
                 connection.execute(store.insert().values(values))
-                begin(connection)
+                self.audit.begin(connection)
                 return
             _migrate(connection, row.schema_version)
             self.keyring.require(row.key)
+            self.audit.expect_key(connection)
 
     def _insert_new(self, connection: Connection, table: Table, values: dict[str, Any]) -> None:
         """Insert the row unless it is there, also when another transaction inserts it at this moment."""

@@ -43,6 +43,7 @@ class SqlDeletions:
                 "deletion-asked",
                 by=deletion.requested_by,
                 about=deletion.tenant,
+                tenant=deletion.tenant,
                 details=told,
                 now=deletion.requested,
             )
@@ -82,7 +83,7 @@ class SqlDeletions:
             kept = {} if moved.under_way else {"snapshot": None}
             tx.execute(update(deletions).where(deletions.c.tenant == tenant).values(**moved.model_dump(), **kept))
             told = {"comment": comment} if comment else {}
-            self._database.audit.enter(tx, f"deletion-{to}", by=by, about=tenant, details=told, now=now)
+            self._database.audit.enter(tx, f"deletion-{to}", by=by, about=tenant, tenant=tenant, details=told, now=now)
         return moved
 
     def forget(self, tenant: str) -> bool:

@@ -86,9 +86,10 @@ class Store:
 
 def open_store(where: str | Path, keyring: Keyring, audit_keyring: Keyring, *, keep_versions: int = 50) -> Store:
     """Open the store, making or migrating it if need be; `keep_versions` of each tenant's state are kept. The first key of `audit_keyring`
-    makes the MACs of the audit, the others are of entries that were made before."""
+    makes the MACs of the audit, the others are of entries that were made before. Refused where that key is kept with what it watches."""
     with ExitStack() as opened:
         directory = None if is_address(where) else Path(where).absolute()
+        _expect_apart(directory, audit_keyring)
         if directory is None:
             engine = postgres_engine(str(where))
         else:
@@ -98,6 +99,8 @@ def open_store(where: str | Path, keyring: Keyring, audit_keyring: Keyring, *, k
         opened.callback(engine.dispose)
         database = Database(engine, keyring, audit_keyring)
         database.prepare()
+        if set(keyring.ids) & set(audit_keyring.ids):
+            raise _not_apart("It is the store's own key.")
         liveness = PostgresLiveness(engine) if directory is None else FileLiveness(directory / ALIVE)
         return Store(
             runs=SqlRuns(database, liveness),
@@ -148,6 +151,21 @@ def prepare_directory(directory: Path) -> None:
             detail=f"{directory} has mode {mode:04o}.",
             hint=f"chmod 700 {directory}, or give a directory below it that does not exist yet",
         )
+
+
+def _expect_apart(directory: Path | None, audit_keyring: Keyring) -> None:
+    path = audit_keyring.path
+    if directory is not None and path is not None and path.resolve().is_relative_to(directory.resolve()):
+        raise _not_apart(f"{path} is in the store's directory.")
+
+
+def _not_apart(detail: str) -> Refused:
+    return Refused(
+        "The audit's key is not kept apart",
+        code="audit-key-not-apart",
+        detail=f"{detail} Whoever can change the store could change its audit as well.",
+        hint="Set LZR_AUDIT_KEY_FILE to a file elsewhere; one that is not there is made.",
+    )
 
 
 def _in_use(directory: Path) -> ExitStack:

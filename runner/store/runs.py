@@ -61,7 +61,6 @@ _AT_ONCE = 500  # ids in one query
 _CHANGED_NOTHING = (Status.UNCHANGED, Status.SUPERSEDED, Status.EXPIRED, Status.REJECTED)
 _DECISIONS = frozenset({Status.APPROVED, Status.REJECTED, Status.CANCELED})
 _EFFECTS = frozenset({Status.APPLYING, Status.APPLIED})
-_EXECUTING_STILL = frozenset({Status.APPLYING})
 _INFORMS = frozenset({Kind.LOG, Kind.STEP_STARTED, Kind.STEP_SUCCEEDED, Kind.WARNING})
 
 
@@ -86,20 +85,12 @@ class SqlRuns:
                 self._advance(tx, row, Status.SUPERSEDED, now=run.created, by=run.id)
             tx.execute(insert(runs).values(**run.model_dump(), snapshot=dict(snapshot), cancel_requested=False))
             _journal(tx, run.id, Kind.STATUS, {"status": run.status.value}, now=run.created)
-            if run.requested_by != SCHEDULE:
-                told = {"tenant": run.tenant, "behavior": run.behavior.value, "reason": run.reason}
-                self._database.audit.enter(
-                    tx,
-                    "run-started",
-                    by=run.requested_by,
-                    about=run.id,
-                    zone=run.landing_zone,
-                    details=told,
-                    now=run.created,
-                )
             if "meshstack" not in run.options:
                 place = {"landing_zone": run.landing_zone, "workspace": run.workspace, "newest_run": run.id}
                 tx.execute(update(tenants).where(tenants.c.tenant == run.tenant).values(**place))
+            if run.requested_by != SCHEDULE:
+                told = {"behavior": run.behavior.value, "reason": run.reason}
+                self._enter(tx, "run-started", run, by=run.requested_by, told=told, now=run.created)
         return run
 
     def forget(self, *, source: str, keep: int) -> int:
@@ -269,11 +260,24 @@ class SqlRuns:
             if row.status not in EXECUTING:
                 return self._advance(tx, row, Status.CANCELED, now=now, by=by)
             tx.execute(update(runs).where(runs.c.id == run_id).values(cancel_requested=True))
-            told = {"tenant": row.tenant, "status": row.status.value}
-            self._database.audit.enter(
-                tx, "run-cancel-asked", by=by, about=run_id, zone=row.landing_zone, details=told, now=now
-            )
-            return _run(row)
+            run = _run(row)
+            self._enter(tx, "run-cancel-asked", run, by=by, told={"status": run.status.value}, now=now)
+            return run
+
+    def ask_apply(self, run_id: str, *, options: Mapping[str, Any], by: str, now: datetime) -> Run:
+        with self._database.writing() as tx:
+            run = _run(self._hold(tx, run_id))
+            if run.status is not Status.APPROVED:
+                raise Refused(
+                    "The run is not approved",
+                    code="run-not-approved",
+                    detail=f"Run {run.id} is {run.status}.",
+                    hint=f"lzr review {run.id}",
+                )
+            asked = run.model_copy(update={"options": {**run.options, **options}})
+            _keep(tx, asked)
+            self._enter(tx, "run-apply-asked", run, by=by, told={"digest": run.digest}, now=now)
+        return asked
 
     def cancel_requested(self, run_id: str) -> bool:
         """Whether somebody asked; a run that nobody knows was not asked about."""
@@ -375,24 +379,30 @@ class SqlRuns:
         if any(a is Status.APPROVED and b is not Status.APPLYING for a, b in pairwise((run.status, *path))):
             _void(tx, run.id)
         _note_of_tenant(tx, moved, now)
-        self._record(tx, run, path, by=by, comment=comment, now=now)
         if moved.status in ENDED:
             tx.execute(delete(bundles).where(bundles.c.run == run.id))
             tx.execute(delete(holdings).where(holdings.c.run == run.id, holdings.c.stage == Stage.RESERVED))
+        for status in path:
+            self._enter_step(tx, run.status, status, moved, by=by, comment=comment, now=now)
         return moved
 
-    def _record(
-        self, tx: Connection, run: Run, path: Sequence[Status], *, by: str, comment: str, now: datetime
+    def _enter_step(
+        self, tx: Connection, before: Status, to: Status, moved: Run, *, by: str, comment: str, now: datetime
     ) -> None:
         """What somebody decided, and what was done to Azure; not that nothing had to be done."""
-        for status in path:
-            decided = by and status in _DECISIONS
-            if decided or status in _EFFECTS or (run.status is Status.APPLYING and status not in _EXECUTING_STILL):
-                told = {"tenant": run.tenant, "digest": run.digest} | ({"comment": comment} if comment else {})
-                who = by if decided else run.executor
-                self._database.audit.enter(
-                    tx, f"run-{status}", by=who, about=run.id, zone=run.landing_zone, details=told, now=now
-                )
+        decided = by and to in _DECISIONS
+        if decided or to in _EFFECTS or before is Status.APPLYING:
+            failure = moved.failure
+            told = {"digest": moved.digest, "comment": comment, "failure": failure.code if failure else ""}
+            if failure is not None and to is Status.REJECTED:
+                told["comment"] = failure.detail
+            self._enter(tx, f"run-{to}", moved, by=by if decided else moved.executor, told=told, now=now)
+
+    def _enter(self, tx: Connection, what: str, run: Run, *, by: str, told: Mapping[str, str], now: datetime) -> None:
+        details = {name: text for name, text in told.items() if text}
+        self._database.audit.enter(
+            tx, what, by=by, about=run.id, tenant=run.tenant, zone=run.landing_zone, details=details, now=now
+        )
 
     def _hold(self, tx: Connection, run_id: str) -> Row[Any]:
         """The run's row, after its tenant's: in this order everywhere, so that two who write never wait for each other."""

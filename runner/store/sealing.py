@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,6 +39,9 @@ _KEY_BYTES = 32
 _PATIENCE = timedelta(seconds=10)
 NEW_KEY = "openssl rand -base64 32"
 
+Owner = Literal["store", "audit"]
+"""Whose key it is."""
+
 
 def key_id(key: bytes) -> str:
     """The key's public name: a hash of 256 random bits gives nothing of them away."""
@@ -50,13 +54,11 @@ def envelope_mark(key: str) -> bytes:
 
 
 class Keyring:
-    """The keys that open this store. Several during a rotation; all may open, the store says which one seals."""
+    """The keys that open this store, or bind its audit. Several during a rotation; all may open, the store says which one seals."""
 
-    def __init__(
-        self, keys: Mapping[str, bytes], *, path: Path | None = None, named: str = "LZR_STORE_KEY_FILE"
-    ) -> None:
+    def __init__(self, keys: Mapping[str, bytes], *, path: Path | None = None, of: Owner = "store") -> None:
         self.path = path
-        self.named = named
+        self.of: Owner = of
         self._keys = dict(keys)
         self._reading = Lock()
 
@@ -64,15 +66,15 @@ class Keyring:
         return f"Keyring({', '.join(self._keys)})"
 
     @classmethod
-    def from_file(cls, path: Path, *, named: str = "LZR_STORE_KEY_FILE") -> Keyring:
-        """The keys in this file, one per line; the file need not exist before a new store asks for its first key. `named` is the setting
-        that errors speak of."""
-        return cls(_read(path) if path.exists() else {}, path=path, named=named)
+    def from_file(cls, path: Path, *, of: Owner = "store") -> Keyring:
+        """The keys in this file, one per line; the file need not exist before a new store asks for its first key. `of` is what errors
+        speak of."""
+        return cls(_read(path, of) if path.exists() else {}, path=path, of=of)
 
     @classmethod
-    def from_value(cls, value: SecretStr) -> Keyring:
+    def from_value(cls, value: SecretStr, *, of: Owner = "store") -> Keyring:
         """The keys in this value, base64, parted by commas or spaces; during a rotation the new one first."""
-        return cls(_parsed(value.get_secret_value(), "the value that holds the store's key"))
+        return cls(_parsed(value.get_secret_value(), f"the value that holds the {of}'s key", of), of=of)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -81,28 +83,28 @@ class Keyring:
     def first(self) -> str:
         """Id of the key that a new store is sealed with; makes one where a file has none yet."""
         if not self._keys and self.path is not None:
-            _expect_folder(self.path, self.named)
+            _expect_folder(self.path, self.of)
             with _held(self.path):
                 if not self.path.exists():
                     _write(self.path, [secrets.token_bytes(_KEY_BYTES)])
-                self._keys = _read(self.path)
+                self._keys = _read(self.path, self.of)
         if not self._keys:
-            raise _does_not_open("", ())
+            raise _does_not_open("", (), self.of)
         return self.ids[0]
 
     def holds(self, key: str) -> bool:
         """Whether it opens what was sealed with this key; looks into the file again, for another process may have rotated."""
         if key not in self._keys and self.path is not None and self.path.exists():
             with self._reading:
-                self._keys = _read(self.path) | self._keys
+                self._keys = _read(self.path, self.of) | self._keys
         return key in self._keys
 
     def require(self, key: str) -> None:
         """Refused when the key that the store is sealed with is not among these."""
         if not self.holds(key):
             if self.path is not None:
-                _expect_folder(self.path, self.named)
-            raise _does_not_open(key, self.ids)
+                _expect_folder(self.path, self.of)
+            raise _does_not_open(key, self.ids, self.of)
 
     def mac(self, content: bytes, *, key: str) -> str:
         """HMAC-SHA256 of the content, in hex."""
@@ -151,18 +153,18 @@ class Keyring:
         path = self._file()
         with _held(path):
             key = secrets.token_bytes(_KEY_BYTES)
-            _write(path, [*_read(path).values(), key])
-            self._keys = _read(path)
+            _write(path, [*_read(path, self.of).values(), key])
+            self._keys = _read(path, self.of)
         return key_id(key)
 
     def keep_only(self, key: str) -> Path | None:
         """Forget every other key; in the file as well. They go into a file beside it, which is returned: older backups need them."""
         path = self._file()
         with _held(path):
-            others = _read(path)
+            others = _read(path, self.of)
             kept = others.pop(key, None)
             if kept is None:
-                raise _does_not_open(key, tuple(others))
+                raise _does_not_open(key, tuple(others), self.of)
             before = _beside(path, f".before-{key}") if others else None
             if before is not None:
                 _write(before, list(others.values()))
@@ -180,7 +182,7 @@ def _binding(mark: bytes, kind: str, owner: tuple[str | int, ...]) -> bytes:
     return mark + json.dumps([kind, *owner]).encode()
 
 
-def _parsed(text: str, where: str) -> dict[str, bytes]:
+def _parsed(text: str, where: str, of: Owner) -> dict[str, bytes]:
     keys = {}
     for word in text.replace(",", " ").split():
         try:
@@ -189,8 +191,8 @@ def _parsed(text: str, where: str) -> dict[str, bytes]:
             key = b""
         if len(key) != _KEY_BYTES:
             raise InputError(
-                "The store's key is malformed",
-                code="store-key-malformed",
+                f"The {of}'s key is malformed",
+                code=f"{of}-key-malformed",
                 detail=f"In {where} there is something that is not 32 bytes in base64.",
                 hint=f"Make a key for a new store with: {NEW_KEY}",
             )
@@ -198,21 +200,21 @@ def _parsed(text: str, where: str) -> dict[str, bytes]:
     return keys
 
 
-def _read(path: Path) -> dict[str, bytes]:
+def _read(path: Path, of: Owner) -> dict[str, bytes]:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             raise Refused(
-                "Others may read the store's key",
-                code="store-key-too-open",
+                f"Others may read the {of}'s key",
+                code=f"{of}-key-too-open",
                 detail=f"{path} has mode {mode:04o}; it must be readable by its owner alone.",
                 hint=f"chmod 600 {path}",
             )
-        return _parsed(path.read_text(encoding="ascii", errors="replace"), str(path))
+        return _parsed(path.read_text(encoding="ascii", errors="replace"), str(path), of)
     except OSError as error:
         raise RemoteFailed(
-            "The store's key cannot be read",
-            code="store-key-unreadable",
+            f"The {of}'s key cannot be read",
+            code=f"{of}-key-unreadable",
             detail=f"{path}: {error.strerror}.",
             hint="Check the file and who owns it.",
         ) from error
@@ -281,19 +283,30 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _expect_folder(path: Path, named: str) -> None:
+def _expect_folder(path: Path, of: Owner) -> None:
     """The folder of the default key file is made with the store; another one is the setting's business."""
+    named = f"LZR_{of.upper()}_KEY_FILE"
     if not path.parent.is_dir():
         raise InputError(
-            "The folder of the store's key is not there",
-            code="store-key-no-folder",
+            f"The folder of the {of}'s key is not there",
+            code=f"{of}-key-no-folder",
             detail=f"{named} is {path}, and {path.parent} is no folder.",
             hint=f"Correct {named}, mount the folder, or make it for yourself alone: "
             f"mkdir -p -m 700 {shlex.quote(str(path.parent))}",
         )
 
 
-def _does_not_open(key: str, held: tuple[str, ...]) -> Refused:
+def _does_not_open(key: str, held: tuple[str, ...], of: Owner) -> Refused:
+    if of == "audit":
+        return Refused(
+            "The audit's key is not there",
+            code="audit-key-missing",
+            detail=f"What is recorded is bound with the key {key}."
+            if key
+            else "LZR_AUDIT_KEY_FILE or LZR_AUDIT_KEY has none.",
+            hint="Put the key file back. If it is lost, make a new key in its place, for its owner alone, with: "
+            f"{NEW_KEY}. Everything goes on with it, and lzr audit verify tells what can be verified no more.",
+        )
     given = f"the keys given are {', '.join(held)}" if held else "no key was given"
     needed = f"The store is sealed with key {key}" if key else "A store needs a key"
     return Refused(

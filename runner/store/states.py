@@ -137,9 +137,9 @@ class SqlStates:
             if newest is not None and newest.sha256 == state.sha256:
                 return newest
             _refuse_conflict(newest, state)
-            told = {"serial": state.serial, "sha256": state.sha256}
-            self._database.audit.enter(tx, "state-taken-in", by=by, about=tenant, details=told, now=now)
-            return self._add(tx, tenant, state, by=by, now=now)
+            kept = self._add(tx, tenant, state, by=by, now=now)
+            self._enter(tx, "state-taken-in", kept, {"sha256": kept.sha256})
+            return kept
 
     def lock(self, attempt: Attempt, info: Mapping[str, Any], *, now: datetime) -> LockHolder | None:
         """Take the lock; taking it again with the same id is fine, for an engine repeats a request without an answer."""
@@ -159,6 +159,17 @@ class SqlStates:
             if held is not None and lock_id not in (None, held.id):
                 return False
             tx.execute(delete(state_locks).where(state_locks.c.tenant == tenant))
+        return True
+
+    def break_lock(self, tenant: str, lock_id: str, *, by: str, now: datetime) -> bool:
+        with self._database.writing() as tx:
+            self._database.hold_tenant(tx, tenant)
+            held = _lock_of(tx, tenant)
+            if held is None or held.id != lock_id:
+                return False
+            tx.execute(delete(state_locks).where(state_locks.c.tenant == tenant))
+            told = {"lock": held.id, "operation": held.operation, "who": held.who, "run": held.run}
+            self._database.audit.enter(tx, "state-unlocked", by=by, about=tenant, tenant=tenant, details=told, now=now)
         return True
 
     def holder(self, tenant: str) -> LockHolder | None:
@@ -188,9 +199,9 @@ class SqlStates:
                 return _version(row)
             again = _readable(_with_serial(self._content(row), newest.serial + 1))
             _refuse_conflict(newest, again)
-            told = {"version": number, "serial": newest.serial + 1}
-            self._database.audit.enter(tx, "state-rolled-back", by=by, about=tenant, details=told, now=now)
-            return self._add(tx, tenant, again, by=by, now=now)
+            kept = self._add(tx, tenant, again, by=by, now=now)
+            self._enter(tx, "state-rolled-back", kept, {"back_to": number})
+            return kept
 
     def tenants(self) -> tuple[str, ...]:
         query = select(tenants.c.tenant).where(tenants.c.newest > 0).order_by(tenants.c.tenant)
@@ -235,6 +246,12 @@ class SqlStates:
             too_old = (state_versions.c.tenant == tenant) & (state_versions.c.number <= number - self._keep)
             tx.execute(delete(state_versions).where(too_old))
         return version
+
+    def _enter(self, tx: Connection, what: str, kept: StateVersion, told: dict[str, Any]) -> None:
+        told = {"version": kept.number, "serial": kept.serial, **told}
+        self._database.audit.enter(
+            tx, what, by=kept.by, about=kept.tenant, tenant=kept.tenant, details=told, now=kept.at
+        )
 
     def _content(self, row: Row[Any]) -> bytes:
         packed = self._database.unseal(row.sealed, sealed=STATES, owner=(row.tenant, row.number))

@@ -356,11 +356,13 @@ audit = Table(  # who did what; see domain.audit
     Column("by", Words, nullable=False),
     Column("what", Words, nullable=False),
     Column("about", Words, nullable=False),
+    Column("tenant", Words, nullable=False),
     Column("zone", Words, nullable=False),
     Column("details", Json, nullable=False),
     Column("key", Words, nullable=False),
     Column("mac", Words, nullable=False),
     Index("audit_about", "about", "number"),
+    Index("audit_tenant", "tenant", "number"),
 )
 
 audit_head = Table(
@@ -369,6 +371,8 @@ audit_head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("number", BigInteger, nullable=False),
     Column("mac", Words, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("seal", Words, nullable=False),
     CheckConstraint("id = 1", name="one_head"),
 )
 
@@ -385,6 +389,11 @@ for _statement in ("UPDATE", "DELETE"):
         f"CREATE TRIGGER audit_no_{_statement.lower()} BEFORE {_statement} ON audit "
         "BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END",
     )
+_once_made(  # INSERT OR REPLACE fires no trigger of DELETE
+    "sqlite",
+    "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number) "
+    "BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END",
+)
 _once_made(
     "postgresql",
     "CREATE FUNCTION audit_only_added_to() RETURNS trigger LANGUAGE plpgsql AS "

@@ -25,6 +25,8 @@ from runner.store.tables import tokens
 _SHAPE = re.compile(r"lzr_([a-z0-9]{10})_([A-Za-z0-9]{40})_([0-9a-f]{8})")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _NOTED_AGAIN = timedelta(minutes=1)
+LONGEST = timedelta(days=365)
+"""How long a token may open anything."""
 
 
 class SqlTokens:
@@ -35,6 +37,13 @@ class SqlTokens:
 
     def create(self, token: ApiToken) -> str:
         """See Tokens."""
+        if not token.created < token.expires <= token.created + LONGEST:
+            raise InputError(
+                "The token's lifetime is wrong",
+                code="token-lifetime-wrong",
+                detail=f"It would open something from {token.created:%Y-%m-%d} to {token.expires:%Y-%m-%d}.",
+                hint=f"Give it 1 to {LONGEST.days} days.",
+            )
         secret = "".join(secrets.choice(_LETTERS) for _ in range(40))  # 238 bits
         values = {
             "id": token.id,

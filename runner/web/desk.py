@@ -218,7 +218,7 @@ class Desk:
 
     def apply(self, run_id: str) -> Run:
         """Have an approved run applied by a working server."""
-        return reviewing.have_applied(self._allowed(run_id, Act.OPERATE), ports=self.server.ports)
+        return reviewing.have_applied(self._allowed(run_id, Act.OPERATE), by=self.actor.label, ports=self.server.ports)
 
     def cancel(self, run_id: str) -> Run:
         """Stop a run."""

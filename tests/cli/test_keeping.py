@@ -13,8 +13,9 @@ import pytest
 from runner import cli
 from runner.cli.asking import ask
 from runner.errors import Refused
+from runner.store.opening import open_store
 from runner.store.sealing import Keyring
-from tests.store.making import NOW, a_state, opened
+from tests.store.making import NOW, a_state
 
 TENANT = "acme.shop.prod"
 Lzr = Callable[..., tuple[int, str, str]]
@@ -26,7 +27,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "store"
     monkeypatch.setenv("LZR_STORE", str(place))
     place.mkdir(mode=0o700)
-    with opened(place, place / "key") as store:
+    monkeypatch.setenv("LZR_AUDIT_KEY_FILE", str(tmp_path / "audit-key"))
+    keyrings = Keyring.from_file(place / "key"), Keyring.from_file(tmp_path / "audit-key", of="audit")
+    with open_store(place, *keyrings) as store:
         for serial in (1, 2):
             store.states.take_in(TENANT, a_state(serial), by="anna", now=NOW)
     return place

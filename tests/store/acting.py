@@ -28,7 +28,7 @@ from runner.store.liveness import FileLiveness, PostgresLiveness
 from runner.store.opening import Store
 from runner.store.runs import SqlRuns
 from runner.store.sealing import Keyring
-from tests.store.making import NOW, a_state, audit_keys, opened
+from tests.store.making import NOW, a_run, a_state, audit_keys, opened
 
 TENANT = "acme.shop.prod"
 
@@ -164,6 +164,15 @@ def write(where: str, key: Path) -> None:
             say(f"{version.number} {entry.seq}")
 
 
+def record(where: str, key: Path, who: str) -> None:
+    """Record and start runs until it is killed; say each number of the audit that was kept by then."""
+    with opened(where, key) as store:
+        for number in count(1):
+            store.runs.create(a_run(f"{who}-{number}", tenant=who, requested_by=who))
+            store.audit.record("tried", by=who, now=NOW)
+            say(store.audit.head().number)
+
+
 def fill(where: str, key: Path) -> None:
     """Write states until the disk is full, which here is a limit on the size of files; say each that was kept."""
     with opened(where, key, keep_versions=10_000) as store:
@@ -237,6 +246,7 @@ ACTS: dict[str, Callable[..., None]] = {
     "reserve": reserve,
     "watch": watch,
     "write": write,
+    "record": record,
     "fill": fill,
     "rotate": killed_at(rotate),
     "restore": killed_at(restore),

@@ -19,7 +19,7 @@ HOUR = timedelta(hours=1)
 
 def audit_keys(key: Path) -> Keyring:
     """The audit's keys of a test's store, beside the store's."""
-    return Keyring.from_file(key.with_name("audit-key"), named="LZR_AUDIT_KEY_FILE")
+    return Keyring.from_file(key.with_name("audit-key"), of="audit")
 
 
 def opened(where: str | Path, key: Path, **options: Any) -> Store:

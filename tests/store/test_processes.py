@@ -215,6 +215,18 @@ class TestKilled:
         assert store.runs.events("r1")[-1].seq >= seq
         assert check(store).findings == ()
 
+    def test_processes_that_record_at_once_and_are_killed_leave_one_whole_chain(
+        self, store: Store, where: str | Path, key: Path, start: Start
+    ) -> None:
+        processes = [start("record", where, key, name) for name in ("anna", "bert", "carl")]
+        said = [int(process.hear()) for _ in range(10) for process in processes]
+        for process in processes:
+            process.kill()
+        assert list(store.audit.verify()) == []
+        assert store.audit.head().number >= max(said)
+        recorded = {entry.about for entry in store.audit.entries() if entry.what == "run-started"}
+        assert {run.id for run in store.runs.find(limit=1000)} == recorded
+
     def test_a_rotation_that_is_killed_anywhere_leaves_everything_readable(
         self, store: Store, where: str | Path, key: Path, start: Start
     ) -> None:

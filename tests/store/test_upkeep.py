@@ -73,6 +73,22 @@ class TestBackups:
         for file in (tmp_path / "new").rglob("*"):
             assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0
 
+    def test_its_audit_comes_back_whole_and_tells_of_it(
+        self, file_store: Store, backup: Path, key: Path, tmp_path: Path
+    ) -> None:
+        filled(file_store)
+        archive.back_up(file_store, backup, now=NOW)
+        kept = file_store.audit.head()
+        file_store.audit.record("tried", by="anna", now=NOW)
+        restored(backup, tmp_path / "other", key)
+        with opened(tmp_path / "other", key) as store:
+            assert list(store.audit.verify((kept,))) == []
+            assert [one.what for one in store.audit.entries(after=kept.number)] == ["store-restored"]
+            (wrong,) = store.audit.verify((file_store.audit.head(),))
+            assert wrong.code == "another-chain"
+            rotate_key(store)
+            assert list(store.audit.verify()) == []
+
     def test_a_backup_holds_the_name_of_the_key_and_not_the_key(
         self, file_store: Store, backup: Path, key: Path
     ) -> None:
