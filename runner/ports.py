@@ -447,7 +447,7 @@ class Runs(Protocol):
 
     def create(self, run: Run, snapshot: Mapping[str, Any] = MappingProxyType({})) -> Run:
         """Keep a pending run, and the snapshot of its documents as JSON. A run of the tenant that is pending or waits is superseded,
-        its approval with it."""
+        its approval with it; one by schedule (`requested_by` is SCHEDULE) supersedes none and is Refused where another is open."""
 
     def forget(self, *, source: str, keep: int) -> int:
         """Forget runs that came from this source and are over or wait, but for the newest `keep`; how many were forgotten."""

@@ -72,7 +72,7 @@ class SqlRuns:
         self._liveness = liveness
 
     def create(self, run: Run, snapshot: Mapping[str, Any] = MappingProxyType({})) -> Run:
-        """Keep a pending run in place of one that is pending, waits or is approved; creating it again changes nothing."""
+        """See Runs."""
         if run.status is not Status.PENDING:
             raise ValueError("a run begins as pending")
         with self._database.writing() as tx:
@@ -80,6 +80,8 @@ class SqlRuns:
             kept = tx.execute(_ROW.where(runs.c.id == run.id)).one_or_none()
             if kept is not None:
                 return _same(_run(kept), run)
+            if run.requested_by == SCHEDULE:
+                _refuse_in_place_of_another(tx, run.tenant)
             older = _ROW.where(runs.c.tenant == run.tenant, runs.c.status.in_(REPLACEABLE))
             for row in tx.execute(older.with_for_update()).all():
                 self._advance(tx, row, Status.SUPERSEDED, now=run.created, by=run.id)
@@ -493,6 +495,16 @@ def _locked(tx: Connection, run_id: str) -> Row[Any]:
     if row is None:
         raise _not_found(run_id)
     return row
+
+
+def _refuse_in_place_of_another(tx: Connection, tenant: str) -> None:
+    if tx.execute(select(runs.c.id).where(runs.c.tenant == tenant, runs.c.status.in_(OPEN)).limit(1)).first():
+        raise Refused(
+            "Another run is open",
+            code="run-open",
+            detail=f"{tenant} has a run that is not over, and none by schedule takes its place.",
+            hint="The schedule looks again by itself.",
+        )
 
 
 def _refuse_wrong_approval(row: Row[Any], approval: Approval, now: datetime) -> None:

@@ -13,7 +13,7 @@ import pytest
 from runner.domain.events import Kind
 from runner.domain.run import EXECUTING, NEXT, EngineProcess, Failure, Run, Status
 from runner.errors import InputError, Refused
-from runner.ports import Runs
+from runner.ports import SCHEDULE, Runs
 from runner.store import tables
 from runner.store.liveness import FileLiveness, PostgresLiveness
 from runner.store.opening import Store
@@ -241,6 +241,17 @@ class TestOneRunPerTenant:
         assert (old.status, old.updated) == (Status.SUPERSEDED, NOW + HOUR)
         assert runs.approvals("r1") == ()
         assert runs.events("r1")[-1].data == {"status": "superseded", "by": "r2"}
+
+    @pytest.mark.parametrize(
+        "status", [Status.PENDING, Status.PLANNING, Status.WAITING, Status.APPROVED, Status.APPLYING]
+    )
+    def test_a_run_by_schedule_takes_the_place_of_none(self, runs: Runs, status: Status) -> None:
+        brought_to(runs, status, "r1")
+        with pytest.raises(Refused) as refused:
+            runs.create(a_run("r2", tenant="r1", requested_by=SCHEDULE, created=NOW + HOUR))
+        assert refused.value.code == "run-open"
+        assert runs.get("r1").status is status
+        assert runs.find(tenant="r1") == (runs.get("r1"),)
 
     def test_the_plan_of_a_run_that_ended_is_not_kept(self, store: Store) -> None:
         a_waiting_run(store)

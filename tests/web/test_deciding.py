@@ -140,5 +140,5 @@ def test_who_was_turned_away_is_recorded(web: Site) -> None:
     web.person(ada(Grant(role=Role.VIEWER))).post(f"/runs/{run.id}/approve", digest=run.digest)
     web.client(authorization="Bearer nonsense").get("/api/v1/whoami")
     told = [(entry.what, entry.by, entry.details.get("code")) for entry in web.store.audit.entries()]
-    assert ("access-refused", "oidc:https://id.example#ada", "not-allowed") in told
-    assert ("access-refused", "", "token-not-good") in told
+    assert ("access-refused", "Ada (oidc:https://id.example#ada)", "not-allowed") in told
+    assert ("access-refused", "somebody at 127.0.0.1", "token-not-good") in told
