@@ -12,10 +12,12 @@ from typing import Any, Literal, Protocol
 
 from runner.domain.access import Found, Invitation, Member
 from runner.domain.actor import Grant, SignedIn
+from runner.domain.approval import ExternalCheck
 from runner.domain.audit import Entry, Head, KnownHead, Wrong
 from runner.domain.azure_actions import Granted
 from runner.domain.blueprint import Published
 from runner.domain.building_block import BuildingBlock
+from runner.domain.check import CheckResult
 from runner.domain.configuration import Configuration
 from runner.domain.deletion import Deletion, Standing
 from runner.domain.deployment_stack import StackReply
@@ -24,6 +26,7 @@ from runner.domain.invocation import Answer, Invocation
 from runner.domain.migration import Definition
 from runner.domain.plan import Plan
 from runner.domain.platform import AzurePlatform
+from runner.domain.policy import Evaluated
 from runner.domain.review import BundleFacts
 from runner.domain.run import EngineProcess, Failure, Run, Status
 from runner.domain.state import StateBackend
@@ -329,10 +332,12 @@ class Journal(Protocol):
 
 @dataclass(frozen=True)
 class Planned:
-    """What planning gave: the plan as a reviewer may see it, and what its sealed bundle was made from."""
+    """What planning gave: the plan as a reviewer may see it, what its sealed bundle was made from, and where checks are to look at it the
+    engine's plan without its secrets."""
 
     plan: Plan
     bundle: BundleFacts
+    document: Mapping[str, Any] | None = None
 
 
 class Infrastructure(Protocol):
@@ -346,6 +351,7 @@ class Infrastructure(Protocol):
         *,
         journal: Journal,
         stop: threading.Event,
+        for_checks: bool = False,
     ) -> Planned:
         """Write the workspace, plan, and seal the bundle under the run."""
 
@@ -374,6 +380,23 @@ class Infrastructure(Protocol):
 
     def on_disk(self) -> tuple[str, ...]:
         """Ids of the runs that have a workspace on this machine's disk."""
+
+
+class Expressions(Protocol):
+    """CEL expressions, evaluated within limits of time and memory and over nothing but what is given to them."""
+
+    def evaluate(self, expressions: Sequence[str], variables: Mapping[str, Any]) -> tuple[Evaluated, ...]:
+        """What each gives over the variables of `runner.domain.policy`, up to the first that is true."""
+
+    def problems(self, expressions: Sequence[str]) -> tuple[str, ...]:
+        """What is wrong with each, in a sentence, whatever the review is; empty where nothing is."""
+
+
+class Checks(Protocol):
+    """Check commands that look at a plan."""
+
+    def run(self, asked: ExternalCheck, plan: Mapping[str, Any], *, stop: threading.Event) -> CheckResult:
+        """Run one over the engine's plan without its secrets. That it could not be run is a result; Canceled when `stop` is set."""
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,10 @@ class Settings(BaseSettings):
     """Hosts of functions that may be called although they are private addresses."""
     function_timeout: Positive = timedelta(seconds=100)
     """How long a function may take to answer."""
+    checks: Path | None = None
+    """Directory of the check commands that landing zones name. Only operators may be able to write there."""
+    check_timeout: Positive = timedelta(minutes=5)
+    """How long a check command may take."""
     server: str | None = None
     """Address of a server (`lzr serve`) that commands about runs ask instead of this machine's store; `--server` goes before it."""
     server_token: SecretStr | None = None
@@ -168,7 +172,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{value} cannot be used: {why}") from None
         return value.absolute()
 
-    @field_validator("mirror")
+    @field_validator("mirror", "checks")
     @classmethod
     def _is_a_folder(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_dir():

@@ -26,6 +26,8 @@ from runner.domain.platform import AzurePlatform, Cloud
 from runner.domain.run import Run
 from runner.errors import InputError, RunnerError
 from runner.logs import Redactor, configure
+from runner.policy.checks import CheckCommands
+from runner.policy.expressions import CelExpressions
 from runner.ports import Azure, Rehearsal, Rights
 from runner.sandbox.handle import SandboxHandle, read_handle
 from runner.settings import Settings
@@ -66,6 +68,10 @@ class Runner:
             holdings=self.store.holdings,
             infrastructure=self.infrastructure,
             modules=self.modules,
+            checks=CheckCommands(
+                directory=self.settings.checks, limit=self.settings.check_timeout, redact=self.redactor
+            ),
+            expressions=CelExpressions(),
             azure=self.connect,
             reread=reread,
             now=now,

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from runner import documents, packaged, settings
-from runner.domain import permissions
+from runner.domain import permissions, policy
 from runner.domain.configuration import NO_FACTS, Leaving, chosen_blocks, compose
 from runner.domain.facts import BlueprintFacts, Facts, StackFacts
 from runner.domain.parameters import Declared
@@ -50,6 +50,7 @@ def readme() -> str:
     for name, made in (
         ("settings", settings.table()),
         ("permissions", permissions.table()),
+        ("policy", policy.table()),
         ("behaviours", behaviour_table("behaviours.yaml")),
         ("meshstack", behaviour_table("meshstack.yaml")),
     ):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from runner.app import adoption, blocks, deleting, deployments, sourcing
+from runner.app import adoption, blocks, deciding, deleting, deployments, sourcing
 from runner.app.contents import contents_of
 from runner.app.facts import look_around, overlapping, the_group, warnings_of
 from runner.app.journal import RunJournal
@@ -113,18 +113,19 @@ def _review(
             contents=contents_of(planned.plan.changes, azure.resources),
             warnings=warnings,
         )
-        for warning in made.warnings:
-            journal.warn(warning.code, warning.text)
-        ports.runs.keep_review(run.id, digest=made.digest, review=made.model_dump(mode="json"))
-        same = ports.runs.applied_documents(run.tenant) == snapshot.digest
-        ports.runs.note(
-            run.id,
-            digest=made.digest,
-            warnings=len(made.warnings),
-            risks=sum(risk.destructive for risk in made.risks),
-            counts=made.summary,
-            options={"drifted": True} if same and not made.nothing_changes else None,
-        )
+    drifted = not made.nothing_changes and ports.runs.applied_documents(run.tenant) == snapshot.digest
+    made = deciding.looked_at(made, placed, run, planned.document, ports, journal, stop, drifted=drifted)
+    for warning in made.warnings:
+        journal.warn(warning.code, warning.text)
+    ports.runs.keep_review(run.id, digest=made.digest, review=made.model_dump(mode="json"))
+    ports.runs.note(
+        run.id,
+        digest=made.digest,
+        warnings=len(made.warnings),
+        risks=sum(risk.destructive for risk in made.risks),
+        counts=made.summary,
+        options={"drifted": True} if drifted else None,
+    )
     return made
 
 
@@ -145,7 +146,14 @@ def _plan_infrastructure(
     while True:
         configuration = compose(placed, facts, leaving=leaving, imports=imports)
         configuration = replace(configuration, groups=_as_they_are_called(configuration.groups, names), code=code)
-        planned = ports.infrastructure.plan(run, placed.platform, configuration, journal=journal, stop=stop)
+        planned = ports.infrastructure.plan(
+            run,
+            placed.platform,
+            configuration,
+            journal=journal,
+            stop=stop,
+            for_checks=bool(placed.zone.spec.approval.checks),
+        )
         if stays := deployments.dropped(run, planned.plan, facts, ports.now()):
             facts = facts.model_copy(update={"released": (*facts.released, *stays)})
             continue
@@ -282,7 +290,9 @@ def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
         return ports.runs.move(run.id, Status.UNCHANGED, now=now)
     rules = placed.zone.spec.approval
     by, expires = "", now + rules.valid_for
-    if made.nothing_to_decide:
+    if made.stopped:
+        by = ""
+    elif made.nothing_to_decide:
         by = "policy:as-approved-before"
     elif continued := run.options.get("continues"):
         approved = review_of(ports.runs.get(continued), ports)
@@ -297,7 +307,7 @@ def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
         for reason in reasons:
             ports.journal(run.id).warn("not-covered-by-approval", f"To be approved again: {reason}.")
     elif review.decision(rules, made, leaves_by_itself=placed.zone.spec.automate_deletion_approval) == "policy":
-        by = f"policy:{rules.policy}"
+        by = f"policy:{placed.zone.name}/{made.verdict.rule}" if made.verdict is not None else f"policy:{rules.policy}"
     if not by:
         ports.infrastructure.discard(run)
         return ports.runs.move(run.id, Status.WAITING, now=now)

@@ -89,6 +89,7 @@ def approve(
     made = review_of(run, ports)
     if digest is not None:
         expect_digest(run, digest, made.digest)
+    _expect_not_stopped(run, made)
     rules = snapshot_of(run, ports).placed.zone.spec.approval
     if rules.four_eyes:
         _expect_second_person(run, approver)
@@ -124,6 +125,26 @@ def expect_digest(run: Run, given: str, shown: str) -> None:
             code="digest-mismatch",
             detail=f"The review of run {run.id} has the digest {shown}, not {given}.",
             hint=f"lzr review {run.id}",
+        )
+
+
+def _expect_not_stopped(run: Run, made: Review) -> None:
+    """Refused where a rule denies the plan, or a check blocks it: nobody may approve it then."""
+    if made.blocked_by:
+        named = "; ".join(f"{one.name} {one.outcome.replace('-', ' ')}" for one in made.blocked_by)
+        raise Refused(
+            "A check blocks this plan",
+            code="check-blocks",
+            detail=f"The landing zone {made.landing_zone} has no plan approved that its checks did not pass: {named}.",
+            hint=f"lzr review {run.id} shows what they found; mend it and plan again.",
+        )
+    if made.verdict is not None and made.verdict.then == "deny":
+        raise Refused(
+            "The policy denies this plan",
+            code="policy-denies",
+            detail=f"The rule {made.verdict.rule} of the landing zone {made.landing_zone}: "
+            f"{made.verdict.message or 'nobody may approve it.'}",
+            hint="Change what is asked for, or the rule, and plan again.",
         )
 
 

@@ -17,7 +17,7 @@ from runner.domain.platform import AzurePlatform
 from runner.domain.review import Review
 from runner.domain.run import Behavior, Failure, Run, Status
 from runner.errors import Canceled, Refused, RunnerError
-from runner.ports import Azure, Bundles, Deletions, Holdings, Infrastructure, Modules, Runs
+from runner.ports import Azure, Bundles, Checks, Deletions, Expressions, Holdings, Infrastructure, Modules, Runs
 
 log = logging.getLogger("lzr")
 
@@ -32,6 +32,8 @@ class Ports:
     holdings: Holdings
     infrastructure: Infrastructure
     modules: Modules
+    checks: Checks
+    expressions: Expressions
     azure: Callable[[AzurePlatform, threading.Event], AbstractContextManager[Azure]]
     reread: Callable[[Run, Snapshot], str | None]
     now: Callable[[], datetime]

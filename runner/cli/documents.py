@@ -126,9 +126,10 @@ def validate(context: click.Context, paths: tuple[Path, ...], as_json: bool) -> 
       lzr validate my-landing-zones
     """
     from runner import documents
+    from runner.policy.expressions import CelExpressions
 
     try:
-        found = documents.read(paths)
+        found = documents.read(paths, expressions=CelExpressions().problems)
         _refuse_code(found)
     except documents.DocumentErrors as errors:
         if as_json:

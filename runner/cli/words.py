@@ -37,6 +37,7 @@ def review(made: Review, run: Run, *, everything: bool = False, function: bool =
     """A whole review: risks first, then infrastructure, people, function, and how to decide."""
     yield from heading(made)
     yield ""
+    yield from _policy(made)
     if made.risks:
         yield click.style("Needs a look", bold=True)
         yield from (_line("!", risk.text) for risk in made.risks[:_RISKS])
@@ -64,6 +65,31 @@ def review(made: Review, run: Run, *, everything: bool = False, function: bool =
         yield from (_line("?", warning.text) for warning in made.warnings)
         yield ""
     yield from _decision(made, run)
+
+
+def _policy(made: Review) -> Iterator[str]:
+    """What the zone's rules and checks said, where they said something."""
+    if made.verdict is None and not made.checks:
+        return
+    said = {
+        "ask": "a person decides",
+        "allow": "runs on where nobody has to be asked",
+        "deny": "nobody may approve this",
+    }
+    yield _title("Policy", said[made.verdict.then] if made.verdict is not None else "")
+    if made.verdict is not None:
+        why = f"   {made.verdict.message}" if made.verdict.message else ""
+        yield _line("!" if made.verdict.then == "deny" else ".", f"rule {made.verdict.rule}{why}")
+    for check in made.checks:
+        blocks = " and blocks" if check.stops else ""
+        cost = f"   {check.cost:,.2f} {check.currency} per month".rstrip() if check.cost is not None else ""
+        sign = "+" if check.outcome == "passed" else "!" if check.stops else "?"
+        summary = f"   {check.summary}" if check.summary else ""
+        yield _line(sign, f"{check.name} {check.outcome.replace('-', ' ')}{blocks}{cost}{summary}")
+        yield from (f"       {plain(finding)}" for finding in check.findings)
+        if check.more:
+            yield f"       and {check.more} more"
+    yield ""
 
 
 def heading(made: Review) -> Iterator[str]:
@@ -228,7 +254,9 @@ def _function(made: Review, run: Run, *, whole: bool) -> Iterator[str]:
 def _decision(made: Review, run: Run) -> Iterator[str]:
     digest = made.digest
     yield f"Digest {digest[:4]} {digest[4:8]} … {digest[-4:]}"
-    if run.status is Status.WAITING:
+    if run.status is Status.WAITING and made.stopped:
+        yield f"Nobody may approve this.   {click.style(f'lzr reject {run.id}', fg='cyan')}"
+    elif run.status is Status.WAITING:
         confirm = "".join(f" --confirm-delete {plain(c.resource_group)}" for c in made.contents)
         command = f"lzr approve {run.id} --digest {digest[:12]}{confirm}"
         yield f"Approve exactly this:   {click.style(command, fg='cyan')}"

@@ -299,10 +299,11 @@ def asked_for(paths: Sequence[Path], around: Sequence[Path], only: Sequence[str]
     """
     from runner import documents
     from runner.cli import progress
+    from runner.policy.expressions import CelExpressions
 
     if not paths:
         raise click.UsageError("Missing argument 'PATHS...'.", click.get_current_context())
-    read = documents.read(paths, around=around)
+    read = documents.read(paths, around=around, expressions=CelExpressions().problems)
     if not (only or read.chosen):
         raise InputError(
             "No tenant to plan",
@@ -480,6 +481,8 @@ def put(made: Review, waiting: Run) -> tuple[str, bool]:
     from runner.cli import words
 
     print_lines(words.review(made, waiting))
+    if made.stopped:
+        return "later", False
     choice = click.Choice(["y", "n", "later"])
     answer = click.prompt("Approve and apply exactly this?", type=choice, default="later")
     return answer, answer == "y" and all(_named(contents) for contents in made.contents)

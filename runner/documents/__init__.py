@@ -132,11 +132,13 @@ def digest_of(snapshot: Mapping[str, Any]) -> str:
     return sha256(json.dumps(snapshot, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
 
-def read(paths: Sequence[Path], *, around: Sequence[Path] = ()) -> Documents:
+def read(
+    paths: Sequence[Path], *, around: Sequence[Path] = (), expressions: rules.LookAtExpressions | None = None
+) -> Documents:
     """Read all documents of the files and folders; DocumentErrors with all problems of all files when there are any.
 
     `around` names files and folders whose documents belong to it too (a tenant's landing zone may be in another file); their
-    tenants are checked with the others and are not `chosen`.
+    tenants are checked with the others and are not `chosen`. With `expressions`, those of approval rules are looked at as well.
     """
     reading = files.Reading()
     loaded, problems = _load(paths, reading)
@@ -149,7 +151,7 @@ def read(paths: Sequence[Path], *, around: Sequence[Path] = ()) -> Documents:
                 str(paths[0]) if paths else "", 0, 0, "", "There are no documents here.", "lzr init writes a first set."
             )
         )
-    findings = rules.look([] if reading.broken_off else [*loaded, *more])
+    findings = rules.look([] if reading.broken_off else [*loaded, *more], expressions)
     problems += list(findings.problems)
     if problems:
         raise DocumentErrors(sorted(problems, key=_by_place), sorted(findings.warnings, key=_by_place))

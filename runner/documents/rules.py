@@ -6,7 +6,7 @@ be left out takes part as far as it goes; rules about what is *missing* stay sil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from runner.documents import blocks, foundations, tenants
 from runner.documents.findings import Findings, Loaded, Place
@@ -19,7 +19,11 @@ from runner.domain.tenant import Tenant
 WORDS = {"AzurePlatform": "platform", "LandingZone": "landing zone", "Tenant": "tenant"}
 
 
-def look(documents: Sequence[Loaded]) -> Findings:
+LookAtExpressions = Callable[[Sequence[str]], Sequence[str]]
+"""What is wrong with each of these CEL expressions, in a sentence; empty where nothing is."""
+
+
+def look(documents: Sequence[Loaded], expressions: LookAtExpressions | None = None) -> Findings:
     """All rules over all documents."""
     findings = Findings()
     platforms = _by_name("AzurePlatform", documents, findings)
@@ -30,6 +34,8 @@ def look(documents: Sequence[Loaded]) -> Findings:
             foundations.platform_rules(loaded, loaded.checked.document, findings)
     for loaded in zones.values():
         _zone(loaded, platforms, findings)
+    if expressions is not None:
+        _expressions(list(zones.values()), expressions, findings)
     foundations.shared_groups(list(zones.values()), platforms, findings)
     found = [(loaded, _place(loaded, zones, platforms, findings)) for loaded in asked.values()]
     places = [place for _, place in found if place is not None]
@@ -84,6 +90,20 @@ def _place(
     # constructed, not validated: the three have been
     placed = Placed.model_construct(platform=platform.checked.document, zone=zone.checked.document, tenant=tenant)
     return Place(placed, loaded, zone, platform)
+
+
+def _expressions(zones: Sequence[Loaded], look_at: LookAtExpressions, findings: Findings) -> None:
+    """What is wrong with the expressions of approval rules, all at once: each look starts a process."""
+    found: list[tuple[Loaded, Path, str]] = [
+        (loaded, ("spec", "approval", "rules", index, "when"), rule.when)
+        for loaded in zones
+        if isinstance(loaded.checked.document, LandingZone)
+        for index, rule in enumerate(loaded.checked.document.spec.approval.rules)
+    ]
+    problems = look_at([when for *_, when in found]) if found else ()
+    for (loaded, path, _), problem in zip(found, problems, strict=True):
+        if problem:
+            findings.wrong(loaded, path, problem, "The README's section Policy lists what an expression may use.")
 
 
 def _zone(loaded: Loaded, platforms: Mapping[str, Loaded], findings: Findings) -> None:

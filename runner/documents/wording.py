@@ -9,6 +9,7 @@ from typing import Final
 
 from runner.documents.problems import nearest, shown
 from runner.domain import (
+    approval,
     blueprint,
     building_block,
     deployment_stack,
@@ -251,10 +252,23 @@ def _allowed_provider(value: str, _: str) -> Words:
     )
 
 
+def _rule_name(value: str, _: str) -> Words:
+    return Words(f"{shown(value)} is no name of a rule.", "Lower case letters, digits and dashes, as only-tags.")
+
+
+def _check_name(value: str, _: str) -> Words:
+    return Words(
+        f"{shown(value)} is no name of a check: a file in the server's directory of checks, without any path.",
+        "Lower case letters, digits, dots, dashes and underscores, as conftest or cost.sh. A command is never in a document.",
+    )
+
+
 _WORDS: dict[str, Callable[[str, str], Words]] = {
     document.UUID: _uuid,
     document.ENTRA_TENANT: _entra_tenant,
     document.IDENTIFIER: _identifier,
+    approval.RULE_NAME: _rule_name,
+    approval.CHECK_NAME: _check_name,
     document.VARIABLE_NAME: _variable_name,
     blueprint.USER_ASSIGNED_IDENTITY: _user_assigned_identity,
     blueprint.VERSION_NAME: _version_name,

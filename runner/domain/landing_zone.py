@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from runner.domain.approval import MOST_CHECKS, MOST_RULES, ApprovalRule, ExternalCheck
 from runner.domain.blueprint import Blueprint
 from runner.domain.building_block import BuildingBlock
 from runner.domain.deployment_stack import DeploymentStack
@@ -164,6 +165,28 @@ class ApprovalRules(Value):
     """How long an approval is valid, as 90m, 8h or 2d."""
     four_eyes: bool = False
     """Whether the approver must be somebody else than who asked for the run."""
+    rules: tuple[ApprovalRule, ...] = Field(default=(), max_length=MOST_RULES)
+    """Looked at in order when a plan is made: the first whose expression is true decides instead of `policy`."""
+    checks: tuple[ExternalCheck, ...] = Field(default=(), max_length=MOST_CHECKS)
+    """Check commands that look at each plan before anybody decides."""
+
+    once: ClassVar = (
+        Once(
+            entries="rules",
+            by="name",
+            message='The rule "{}" is given twice.',
+            hint="Give each its own name.",
+            at="name",
+        ),
+        Once(
+            entries="checks", by="name", message='The check "{}" is listed twice.', hint="Keep one of them.", at="name"
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        check_once(self)
+        return self
 
 
 class LandingZoneSpec(Value):

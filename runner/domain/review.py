@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from runner.domain import subscription, wording
 from runner.domain.access import AccessPlan, Addition, Frozen, Warn
+from runner.domain.check import CheckResult
 from runner.domain.configuration import BLUEPRINTS_OWNER, Configuration, Placed
 from runner.domain.facts import Facts
 from runner.domain.invocation import Invocation
@@ -81,6 +82,14 @@ class FunctionCall(Frozen):
     as_approved: bool
 
 
+class Verdict(Frozen):
+    """What a rule of the landing zone's approval policy said of the plan."""
+
+    rule: str
+    then: Literal["ask", "allow", "deny"]
+    message: str = ""
+
+
 class Review(Frozen):
     """Everything a run would do. `adopts` are groups that have a wanted name and would be used from now on: object ids by the name."""
 
@@ -104,10 +113,16 @@ class Review(Frozen):
     function: FunctionCall | None
     contents: tuple[Contents, ...]
     warnings: tuple[Warn, ...]
+    checks: tuple[CheckResult, ...] = ()
+    verdict: Verdict | None = None
 
     @cached_property
     def digest(self) -> str:
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        fields = self.model_dump(mode="json")
+        for added in ("checks", "verdict"):  # reviews that were kept before there were any keep their digest
+            if not fields[added]:
+                del fields[added]
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -139,6 +154,16 @@ class Review(Frozen):
     def destructive(self) -> bool:
         return any(risk.destructive for risk in self.risks)
 
+    @property
+    def blocked_by(self) -> tuple[CheckResult, ...]:
+        """Checks because of which nobody may approve this."""
+        return tuple(check for check in self.checks if check.stops)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody may approve this: a rule denies it, or a check blocks it."""
+        return bool(self.blocked_by) or (self.verdict is not None and self.verdict.then == "deny")
+
 
 def build(
     *,
@@ -158,6 +183,7 @@ def build(
     approved_invocation: Mapping[str, Any] | None,
     contents: Sequence[Contents],
     warnings: Sequence[Warn],
+    checks: Sequence[CheckResult] = (),
 ) -> Review:
     """Put the halves of a run together, worst first."""
     context = context_of(configuration, facts, plan.outputs.get("group_ids"))
@@ -196,6 +222,7 @@ def build(
         function=function,
         contents=tuple(contents),
         warnings=tuple(warnings),
+        checks=tuple(checks),
     )
 
 
@@ -348,12 +375,15 @@ Decision = Literal["person", "policy"]
 
 
 def decision(rules: ApprovalRules, review: Review, *, leaves_by_itself: bool = False) -> Decision:
-    """Who decides: a person, or the zone's policy at once. Contents that go, things that exist already and would be taken in, and a
-    zone that wants four eyes always ask a person; so does a tenant that leaves, but where the zone approves deletions by itself."""
+    """Who decides: a person, or the zone's policy at once, of whose rules one may have said so. Contents that go, things that exist already
+    and would be taken in, and a zone that wants four eyes always ask a person; so does a tenant that leaves, but where the zone approves
+    deletions by itself; and what a rule denies or a check blocks never runs on."""
     takes_in = review.adopts or any(change.importing is not None for change in review.changes)
     leaves = review.behavior is Behavior.DESTROY and not leaves_by_itself
-    if review.contents or takes_in or leaves or rules.four_eyes:
+    if review.contents or takes_in or leaves or rules.four_eyes or review.stopped:
         return "person"
+    if review.verdict is not None:
+        return "policy" if review.verdict.then == "allow" else "person"
     if rules.policy == "never" or (rules.policy == "when-destructive" and not review.destructive):
         return "policy"
     return "person"

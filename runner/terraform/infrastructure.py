@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Event, Semaphore
 from typing import Any
 
-from runner.domain import building_block
+from runner.domain import building_block, masked_plan
 from runner.domain import plan as plan_domain
 from runner.domain import state as state_domain
 from runner.domain.configuration import Configuration
@@ -77,7 +77,14 @@ class Terraform:
         return self.find_engine()
 
     def plan(
-        self, run: Run, platform: AzurePlatform, configuration: Configuration, *, journal: Journal, stop: Event
+        self,
+        run: Run,
+        platform: AzurePlatform,
+        configuration: Configuration,
+        *,
+        journal: Journal,
+        stop: Event,
+        for_checks: bool = False,
     ) -> Planned:
         directory = self._terraform_directory(run)
         if directory.exists():
@@ -95,7 +102,10 @@ class Terraform:
                     note(address)
             with self._step(journal, "plan") as note:
                 engine.plan(session)
-                plan = plan_domain.read(engine.show(session))
+                shown = engine.show(session)
+                plan = plan_domain.read(shown)
+                document = masked_plan.read(shown) if for_checks else None
+                del shown  # there are secrets in it
                 note(_counts(plan))
             lineage, serial = snapshot.header(self._content(configuration, session))
         lock = (directory / LOCK_FILE).read_bytes() if (directory / LOCK_FILE).exists() else b""
@@ -116,7 +126,7 @@ class Terraform:
             cloud=self.cloud(platform),
         )
         self.bundles.seal(run.id, run.tenant, Bundle(facts, plan_file, lock).packed())
-        return Planned(plan=plan, bundle=facts)
+        return Planned(plan=plan, bundle=facts, document=document)
 
     def _refuse_strange_providers(self, directory: Path, configuration: Configuration) -> None:
         """Before anything of a provider runs: what a building block asks for without saying so is in the lock file."""

@@ -9,6 +9,7 @@ import contextlib
 from pathlib import Path
 
 from runner import documents
+from runner.policy.expressions import CelExpressions
 
 HERE = Path(__file__).parent
 CASES = tuple(sorted(path.stem for path in (HERE / "cases").glob("*.yaml")))
@@ -19,7 +20,9 @@ def said(case: str) -> str:
     problems: tuple[documents.Problem, ...] = ()
     with contextlib.chdir(HERE / "cases"):
         try:
-            warnings = documents.read([Path(f"{case}.yaml")], around=[Path("../base.yaml")]).warnings
+            warnings = documents.read(
+                [Path(f"{case}.yaml")], around=[Path("../base.yaml")], expressions=CelExpressions().problems
+            ).warnings
         except documents.DocumentErrors as errors:
             problems, warnings = errors.problems, errors.warnings
     parts = [*problems, "--- warnings ---", *warnings] if warnings else [*problems]

@@ -145,6 +145,8 @@ def site(
         holdings=store.holdings,
         infrastructure=unreached,
         modules=unreached,
+        checks=unreached,
+        expressions=unreached,
         azure=azure,
         reread=reread,
         now=clock,
