@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from runner.app.journal import RunJournal
@@ -13,9 +14,11 @@ from runner.domain import policy
 from runner.domain.access import Warn
 from runner.domain.check import CheckResult
 from runner.domain.configuration import Placed
+from runner.domain.landing_zone import ApprovalRules
 from runner.domain.policy import Unanswered
-from runner.domain.review import Review
+from runner.domain.review import Review, Verdict
 from runner.domain.run import Run
+from runner.ports import Expressions
 
 
 def looked_at(
@@ -35,9 +38,9 @@ def looked_at(
     if made.nothing_to_decide:
         return made
     results: list[CheckResult] = []
-    for asked in approval.checks:
-        with journal.step(f"check {asked.name}") as note:
-            results.append(ports.checks.run(asked, document or {}, stop=stop))
+    for check in approval.checks:
+        with journal.step(f"check {check.name}") as note:
+            results.append(ports.checks.run(check, document or {}, stop=stop))
             note(results[-1].outcome.replace("-", " "))
     made = made.model_copy(update={"checks": tuple(results)})
     if not approval.rules:
@@ -45,12 +48,29 @@ def looked_at(
     with journal.step("ask the policy") as note:
         scheduled = bool(run.options.get(SCHEDULED))
         given = policy.variables(made, placed, run, now=ports.now(), scheduled=scheduled, drifted=drifted)
-        said = ports.expressions.evaluate([rule.when for rule in approval.rules], given)
-        verdict = policy.verdict(approval.rules, said)
-        note(f"{verdict.rule}: {verdict.then}" if verdict is not None else "no rule decides")
+        said = asked(approval, given, ports.expressions)
+        note(f"{said.verdict.rule}: {said.verdict.then}" if said.verdict is not None else "no rule decides")
     warnings = tuple(
-        Warn(code="rule-not-evaluated", text=f"The rule {rule.name} could not be evaluated: {ports.redact(one.why)}.")
-        for rule, one in zip(approval.rules, said, strict=False)
-        if isinstance(one, Unanswered)
+        Warn(code="rule-not-evaluated", text=f"The rule {name} could not be evaluated: {ports.redact(why)}.")
+        for name, why in said.unanswered.items()
     )
-    return made.model_copy(update={"verdict": verdict, "warnings": (*made.warnings, *warnings)})
+    return made.model_copy(update={"verdict": said.verdict, "warnings": (*made.warnings, *warnings)})
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a zone's rules said: None where no rule decides. `unanswered` has why rules could not be evaluated, by their names."""
+
+    verdict: Verdict | None
+    unanswered: Mapping[str, str]
+
+
+def asked(approval: ApprovalRules, variables: Mapping[str, Any], expressions: Expressions) -> Said:
+    """Ask the rules over these variables."""
+    answers = expressions.evaluate([rule.when for rule in approval.rules], variables)
+    unanswered = {
+        rule.name: answer.why
+        for rule, answer in zip(approval.rules, answers, strict=False)
+        if isinstance(answer, Unanswered)
+    }
+    return Said(policy.verdict(approval.rules, answers), unanswered)

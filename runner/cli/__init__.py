@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("runner.cli.documents", "Print JSON Schemas of the documents, for editors."),
     "render": ("runner.cli.render", "Write the Terraform of a tenant into a directory to read or run by hand."),
     "migrate": ("runner.cli.migrate", "Write the deployment stacks that take the place of a zone's blueprints."),
+    "policy": ("runner.cli.policy", "Try a landing zone's approval rules on reviews and on cases."),
     "plan": ("runner.cli.work", "Plan tenants and show what would happen."),
     "review": ("runner.cli.runs", "Show what a run would do, or did."),
     "approve": ("runner.cli.runs", "Approve exactly what a review shows."),
@@ -53,7 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 SECTIONS = {
-    "Documents": ("init", "validate", "schema", "render", "migrate"),
+    "Documents": ("init", "validate", "schema", "render", "migrate", "policy"),
     "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel", "ci"),
     "Look": ("runs", "run", "tenant", "tenants", "state"),
     "Operate": ("serve", "token", "audit", "agent", "doctor", "store", "sandbox"),

@@ -245,17 +245,18 @@ def samples(expression: str) -> tuple[dict[str, Any], dict[str, Any]]:
     full = {name: variable.example for name, variable in VARIABLES.items()}
     for name, *keys in _FIELD.findall(expression):
         full[name] = {**full[name], next(filter(None, keys)): "passed"}
-    empty = {name: _emptied(value) if name != "now" else value for name, value in full.items()}
+    empty = {name: emptied(value) if name != "now" else value for name, value in full.items()}
     empty |= {name: full[name] for name, variable in VARIABLES.items() if variable.open}
     return full, empty
 
 
-def _emptied(value: Any) -> Any:
+def emptied(value: Any) -> Any:
+    """The same shape with nothing in it."""
     match value:
         case bool():
             return False
         case dict():
-            return {key: _emptied(part) for key, part in value.items()}
+            return {key: emptied(part) for key, part in value.items()}
         case str():
             return ""
         case list():

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from runner import cli
 from runner.domain.run import Status
 from tests.estate import Estate
 
@@ -70,3 +73,85 @@ def test_an_expression_that_cannot_be_evaluated_asks_a_person_and_says_why(estat
     (warning,) = [one for one in planned["warnings"] if one["code"] == "rule-not-evaluated"]
     assert warning["text"] == "The rule production could not be evaluated: there is no 'environment'."
     estate.lzr("approve", planned["id"])
+
+    policy(estate, [rule("people", "members.added.size() > 0", "ask"), rule("rest", "true", "allow")])
+    file = estate.directory / "review.json"
+    file.write_text(estate.lzr("review", planned["id"], "--json").stdout, encoding="utf-8")
+    told = estate.lzr("policy", "test", "documents", "--review", file, "--run", planned["id"]).stdout
+    assert told.count("ask by people; a person decides") == 2
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "policy"
+
+
+def tried(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 0) -> str:
+    assert cli.run(["policy", "test", *map(str, arguments)]) == code
+    said = capsys.readouterr()
+    return said.out + said.err
+
+
+def test_the_examples_cases_are_as_expected(capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(tried(capsys, EXAMPLE / "documents", "--cases", EXAMPLE / "cases.yaml", "--json"))
+    assert (told["zone"], len(told["cases"])) == ("corp-online", 8)
+    assert {(one["wrong"], len(one["unanswered"])) for one in told["cases"]} == {("", 0)}
+    assert {one["then"] for one in told["cases"]} == {"ask", "allow", "deny", "policy"}
+
+
+def cases(directory: Path, text: str) -> Path:
+    file = directory / "cases.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_case_that_is_not_as_expected_is_told_and_fails(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = cases(
+        tmp_path,
+        """cases:
+  - {name: right, given: {guests: [a@b.example]}, expect: policy}
+  - {name: wrong answer, given: {guests: [a@b.example]}, expect: allow}
+  - {name: wrong rule, expect: allow, rule: expensive}
+""",
+    )
+    told = tried(capsys, EXAMPLE / "documents", "--cases", file, code=2)
+    assert "✓ right   policy" in told
+    assert "✗ wrong answer   policy; expected was allow" in told
+    assert "✗ wrong rule   allow by harmless; expected was allow by expensive" in told
+
+
+def test_what_is_wrong_with_cases_is_told_with_file_line_and_field(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    wrong = {
+        "given: {cuonts: {add: 1}}": "There is no variable cuonts.",
+        "given: {counts: {adds: 1}}": "There is no adds there.",
+        "given: {counts: {add: many}}": "A whole number belongs here.",
+        "given: {changes: {block: tags}}": "A list belongs here.",
+        "given: {changes: [{block: [tags]}]}": "A text belongs here.",
+        "given: {drift: perhaps}": "True or false belongs here.",
+        "given: {now: tomorrow}": "now is a moment with its time zone.",
+        "given: {now: 2027-01-04T10:00:00}": "now is a moment with its time zone.",
+        "given: {tags: [a]}": "A map belongs here.",
+        "expects: ask": "There is no field",
+    }
+    for text, problem in wrong.items():
+        told = tried(
+            capsys,
+            EXAMPLE / "documents",
+            "--cases",
+            cases(tmp_path, f"cases:\n  - {{name: a, expect: ask, {text}}}\n"),
+            code=2,
+        )
+        assert problem in told, text
+        assert "cases.yaml:2:" in told, text
+
+
+def test_without_anything_to_try_or_with_a_zone_that_is_not_there_it_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert "Give cases, reviews or runs" in tried(capsys, EXAMPLE / "documents", code=2)
+    absent = tried(capsys, EXAMPLE / "documents", "--zone", "corp", "--cases", EXAMPLE / "cases.yaml", code=2)
+    assert "--zone is one of corp-online." in absent
+    assert "The cases cannot be read" in tried(capsys, EXAMPLE / "documents", "--cases", tmp_path / "absent", code=2)
+    assert "The review cannot be read" in tried(
+        capsys, EXAMPLE / "documents", "--review", cases(tmp_path, "{}"), code=2
+    )
