@@ -290,7 +290,7 @@ def _decide(run: Run, placed: Placed, made: Review, ports: Ports) -> Run:
         return ports.runs.move(run.id, Status.UNCHANGED, now=now)
     rules = placed.zone.spec.approval
     by, expires = "", now + rules.valid_for
-    if made.stopped:
+    if made.stops:
         by = ""
     elif made.nothing_to_decide:
         by = "policy:as-approved-before"

@@ -129,23 +129,15 @@ def expect_digest(run: Run, given: str, shown: str) -> None:
 
 
 def _expect_not_stopped(run: Run, made: Review) -> None:
-    """Refused where a rule denies the plan, or a check blocks it: nobody may approve it then."""
-    if made.blocked_by:
-        named = "; ".join(f"{one.name} {one.outcome.replace('-', ' ')}" for one in made.blocked_by)
-        raise Refused(
-            "A check blocks this plan",
-            code="check-blocks",
-            detail=f"The landing zone {made.landing_zone} has no plan approved that its checks did not pass: {named}.",
-            hint=f"lzr review {run.id} shows what they found; mend it and plan again.",
-        )
-    if made.verdict is not None and made.verdict.then == "deny":
-        raise Refused(
-            "The policy denies this plan",
-            code="policy-denies",
-            detail=f"The rule {made.verdict.rule} of the landing zone {made.landing_zone}: "
-            f"{made.verdict.message or 'nobody may approve it.'}",
-            hint="Change what is asked for, or the rule, and plan again.",
-        )
+    """Refused where a check blocks the plan, or a rule denies it: nobody may approve it then."""
+    if not made.stops:
+        return
+    raise Refused(
+        "Nobody may approve this plan",
+        code="check-blocks" if made.blocked_by else "policy-denies",
+        detail=". ".join(made.stops).rstrip(".") + ".",
+        hint=f"lzr review {run.id} shows what was found. Change what is asked for and plan again.",
+    )
 
 
 def _expect_second_person(run: Run, approver: Actor | None) -> None:

@@ -167,12 +167,14 @@ def _tenant(stand: Stand, room: int) -> str:
         head += block(list(_bounded(map(_as_diff, said), max(400, room - size(head) - 400))), "diff") + "\n"
     if review is None:
         return head
-    if review.risks:
-        risks = [f"! {_cut(plain(risk.text), _LONGEST_LINE)}" for risk in review.risks[:_RISKS]]
+    if review.stops or review.risks:
+        risks = [f"! {_cut(plain(why), _LONGEST_LINE)}" for why in review.stops]
+        risks += [f"! {_cut(plain(risk.text), _LONGEST_LINE)}" for risk in review.risks[:_RISKS]]
         if (more := len(review.risks) - _RISKS) > 0:
             risks.append(f"! and {more} more of this kind")
         head += block(risks, "diff") + "\n"
-    end = _how_to_approve(review, run) if run.status is Status.WAITING else ""
+    decidable = run.status is Status.WAITING and not review.stops
+    end = _how_to_approve(review, run) if decidable else ""
     lines = _bounded((_as_diff(unstyle(line)) for line in words.review(review, run)), room - size(head + end) - 200)
     return f"{head}<details><summary>{_counts(review)}</summary>\n\n{block(list(lines), 'diff')}\n</details>\n\n{end}"
 

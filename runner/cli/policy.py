@@ -183,7 +183,7 @@ def _on_reviews(read: Documents, zone: LandingZone, found: Iterable[dict[str, An
         then, rule = _said(said)
         decided = made.model_copy(update={"verdict": said.verdict})
         decides = review.decision(zone.spec.approval, decided, leaves_by_itself=zone.spec.automate_deletion_approval)
-        who = "nobody" if decided.stopped else decides
+        who = "nobody" if decided.stops else decides
         yield Tried(f"{run.tenant} ({run.id})", then, rule, "", dict(said.unanswered), who)
 
 

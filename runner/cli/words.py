@@ -254,7 +254,8 @@ def _function(made: Review, run: Run, *, whole: bool) -> Iterator[str]:
 def _decision(made: Review, run: Run) -> Iterator[str]:
     digest = made.digest
     yield f"Digest {digest[:4]} {digest[4:8]} … {digest[-4:]}"
-    if run.status is Status.WAITING and made.stopped:
+    if run.status is Status.WAITING and made.stops:
+        yield from (_line("!", why) for why in made.stops)
         yield f"Nobody may approve this.   {click.style(f'lzr reject {run.id}', fg='cyan')}"
     elif run.status is Status.WAITING:
         confirm = "".join(f" --confirm-delete {plain(c.resource_group)}" for c in made.contents)

@@ -481,7 +481,7 @@ def put(made: Review, waiting: Run) -> tuple[str, bool]:
     from runner.cli import words
 
     print_lines(words.review(made, waiting))
-    if made.stopped:
+    if made.stops:
         return "later", False
     choice = click.Choice(["y", "n", "later"])
     answer = click.prompt("Approve and apply exactly this?", type=choice, default="later")

@@ -160,9 +160,15 @@ class Review(Frozen):
         return tuple(check for check in self.checks if check.stops)
 
     @property
-    def stopped(self) -> bool:
-        """Whether nobody may approve this: a rule denies it, or a check blocks it."""
-        return bool(self.blocked_by) or (self.verdict is not None and self.verdict.then == "deny")
+    def stops(self) -> tuple[str, ...]:
+        """Why nobody may approve this, in sentences without a full stop; empty where somebody may."""
+        found = [f"The check {check.name} blocks this: it {_OUTCOMES[check.outcome]}" for check in self.blocked_by]
+        if self.verdict is not None and self.verdict.then == "deny":
+            found.append(": ".join(filter(None, (f"The rule {self.verdict.rule} denies this", self.verdict.message))))
+        return tuple(found)
+
+
+_OUTCOMES = {"passed": "passed", "failed": "failed", "could-not-run": "could not be run"}
 
 
 def build(
@@ -380,7 +386,7 @@ def decision(rules: ApprovalRules, review: Review, *, leaves_by_itself: bool = F
     deletions by itself; and what a rule denies or a check blocks never runs on."""
     takes_in = review.adopts or any(change.importing is not None for change in review.changes)
     leaves = review.behavior is Behavior.DESTROY and not leaves_by_itself
-    if review.contents or takes_in or leaves or rules.four_eyes or review.stopped:
+    if review.contents or takes_in or leaves or rules.four_eyes or review.stops:
         return "person"
     if review.verdict is not None:
         return "policy" if review.verdict.then == "allow" else "person"

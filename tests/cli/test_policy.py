@@ -50,8 +50,8 @@ def test_a_check_blocks_a_rule_denies_and_another_allows(estate: Estate) -> None
     assert len(plan["resource_changes"]) > 3
     (blocked,) = estate.runs()
     refused = estate.lzr("approve", blocked.id, code=3).stderr
-    assert "A check blocks this plan" in refused
-    assert "looks failed" in refused
+    assert "Nobody may approve this plan" in refused
+    assert "The check looks blocks this: it failed. The rule freeze denies this: No changes for 4711" in refused
 
     marker.unlink()
     denied = estate.lzr("reconcile", "documents", "--json", LZR_CHECKS=checks, code=6).run

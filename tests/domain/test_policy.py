@@ -182,7 +182,7 @@ def test_what_a_check_blocks_never_runs_on(outcome: Literal["failed", "could-not
     for blocks in (True, False):
         check = CheckResult(name="conftest", blocks=blocks, outcome=outcome)
         which = with_verdict(made(change("tags", Action.UPDATE)), "allow").model_copy(update={"checks": (check,)})
-        assert which.stopped == blocks
+        assert bool(which.stops) == blocks
         assert review.decision(ApprovalRules(policy="never"), which) == ("person" if blocks else "policy")
 
 
