@@ -73,9 +73,9 @@ class SqlOutbox:
         with self._database.writing() as tx:
             for letter in sorted(
                 several, key=lambda one: one.id
-            ):  # in one order everywhere, so that no two wait for each other
-                statement = self._insert(letters).values(**_values(letter), put=now, due=now).on_conflict_do_nothing()
-                new += tx.execute(statement).rowcount
+            ):  # in one order, so that no two servers wait for each other
+                kept = self._insert(letters).values(**_values(letter), put=now, due=now).on_conflict_do_nothing()
+                new += len(tx.execute(kept.returning(letters.c.id)).all())
             tx.execute(update(lookout).where(lookout.c.seen < seen).values(seen=seen))
         return new
 
