@@ -17,6 +17,7 @@ from runner.domain.audit import Entry, Head, KnownHead, Wrong
 from runner.domain.azure_actions import Granted
 from runner.domain.blueprint import Published
 from runner.domain.building_block import BuildingBlock
+from runner.domain.channel import Channel
 from runner.domain.check import CheckResult
 from runner.domain.configuration import Configuration
 from runner.domain.deletion import Deletion, Standing
@@ -24,6 +25,7 @@ from runner.domain.deployment_stack import StackReply
 from runner.domain.events import Event, Kind
 from runner.domain.invocation import Answer, Invocation
 from runner.domain.migration import Definition
+from runner.domain.notice import Notice
 from runner.domain.plan import Plan
 from runner.domain.platform import AzurePlatform
 from runner.domain.policy import Evaluated
@@ -32,6 +34,7 @@ from runner.domain.run import EngineProcess, Failure, Run, Status
 from runner.domain.state import StateBackend
 from runner.domain.subscription import Holding, Step
 from runner.domain.tenant import Person
+from runner.errors import RemoteFailed
 
 # --- Azure -----------------------------------------------------------------------------------------------------------
 
@@ -771,6 +774,106 @@ class Audit(Protocol):
 
     def verify(self, known: tuple[KnownHead, ...] = ()) -> Iterator[Wrong]:
         """What is wrong with the chain, which should have had these heads; nothing where it is whole."""
+
+
+class Received(Protocol):
+    """Webhooks that came, so that none is taken twice, whichever servers get it."""
+
+    def take(self, webhook: str, message: str, *, until: datetime) -> bool:
+        """Know the message until then; False where it is known already."""
+
+    def forget(self, webhook: str, message: str) -> None:
+        """It was not done after all: let it come again."""
+
+    def prune(self, *, before: datetime) -> int:
+        """Forget what was to be known until then."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A notice for a channel. `id` is the same however often it is sent. `tries` counts how often it was taken to be sent."""
+
+    id: str
+    channel: str
+    occasion: str
+    notice: Notice
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class Dead:
+    """A letter that is sent no more unless somebody asks for it; `code` and `detail` say why it was not taken."""
+
+    letter: Letter
+    since: datetime
+    code: str
+    detail: str
+
+
+class Outbox(Protocol):
+    """Notices on their way: kept before they are sent, sent at least once, by whichever server takes them."""
+
+    def begun(self, channels: Sequence[str], *, now: datetime) -> dict[str, datetime]:
+        """Since when each channel is known; one that is new begins now."""
+
+    def changed(self, *, since: datetime, after: str = "", limit: int) -> tuple[Run, ...]:
+        """Runs that came at this moment or later to a status of which there is something to tell, the earliest first; of those of
+        this very moment the ones whose id comes after `after`."""
+
+    def seen(self, *, now: datetime) -> datetime:
+        """Up to when runs were looked at; this moment where none were."""
+
+    def put(self, several: Sequence[Letter], *, seen: datetime, now: datetime) -> int:
+        """Keep letters, and that runs were looked at up to `seen`, all or nothing; how many are new. A letter whose channel was told of the
+        same occasion of the run is not kept again, however long ago it was sent."""
+
+    def take(self, channels: Collection[str], *, now: datetime, lease: timedelta) -> Letter | None:
+        """The letter that waits longest among those that are due, for one taker: nobody else gets it before the lease is over. After
+        that its taker is taken for dead."""
+
+    def sent(self, letter: Letter, *, now: datetime) -> None:
+        """It was taken. Says nothing where somebody else has taken it since."""
+
+    def put_off(self, letter: Letter, *, until: datetime, code: str, detail: str) -> None:
+        """It was not taken, and is due again then."""
+
+    def bury(self, letter: Letter, *, now: datetime, code: str, detail: str) -> None:
+        """It was not taken and will not be."""
+
+    def due(self, channels: Collection[str]) -> datetime | None:
+        """When the next letter of these channels is due; None when there is none."""
+
+    def dead(self, *, limit: int = 1000) -> tuple[Dead, ...]:
+        """Letters that were buried, the newest first."""
+
+    def revive(self, ids: Collection[str] | None, *, now: datetime) -> int:
+        """Have buried letters with these ids (None: all) sent anew; how many."""
+
+    def prune(self, *, before: datetime) -> int:
+        """Forget letters from before this moment."""
+
+
+class NotTaken(RemoteFailed):
+    """The receiver answered, and did not take it. `after`: how many seconds it asks to wait."""
+
+    def __init__(self, detail: str, *, status: int, temporary: bool, after: float | None = None) -> None:
+        super().__init__(
+            "The channel did not take the notice",
+            code="notice-not-taken",
+            detail=detail,
+            hint="Check the channel where it leads, then: lzr notify retry --all",
+            temporary=temporary,
+            status=status,
+        )
+        self.after = after
+
+
+class Courier(Protocol):
+    """Who brings letters to where a channel leads."""
+
+    def send(self, channel: Channel, message_id: str, notice: Notice, *, now: datetime, stop: threading.Event) -> None:
+        """Bring it, once. RemoteFailed (`NotTaken` where it was answered), Refused where the address is not allowed, InputError where the
+        channel's configuration is wrong, Canceled where told to stop."""
 
 
 class Deletions(Protocol):

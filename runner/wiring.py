@@ -28,7 +28,7 @@ from runner.errors import InputError, RunnerError
 from runner.logs import Redactor, configure
 from runner.policy.checks import CheckCommands
 from runner.policy.expressions import CelExpressions
-from runner.ports import Azure, Rehearsal, Rights
+from runner.ports import Azure, Courier, Rehearsal, Rights
 from runner.sandbox.handle import SandboxHandle, read_handle
 from runner.settings import Settings
 from runner.store.opening import WORKFLOWS, Store, is_address, open_store, prepare_directory, workflow_engine
@@ -36,7 +36,9 @@ from runner.store.sealing import Keyring
 
 if TYPE_CHECKING:
     from runner.app.doctor import Instruments
+    from runner.app.notifying import Notifier
     from runner.azure.connect import Connections
+    from runner.domain.server_config import ServerConfig
     from runner.durable import Durable
     from runner.network.way_out import Network
     from runner.terraform.infrastructure import Terraform
@@ -329,6 +331,32 @@ def state_access(runner: Runner) -> StateAccess:
         limits=Limits(**settings.limits.model_dump()),
         now=now,
     )
+
+
+def notifier(runner: Runner, config: ServerConfig, folder: Path, stop: threading.Event) -> Notifier:
+    """What tells people of runs, as the configuration in this folder says. In a sandbox nobody outside this machine is told."""
+    from runner.app.notifying import Notifier
+
+    return Notifier(
+        channels=config.notifications.channels,
+        outbox=runner.store.outbox,
+        runs=runner.store.runs,
+        courier=courier(runner, config, folder),
+        public_url=config.public_url.rstrip("/"),
+        stop=stop,
+    )
+
+
+def courier(runner: Runner, config: ServerConfig, folder: Path) -> Courier:
+    """What brings notices to channels."""
+    from runner.channels.courier import WHAT, ChannelCourier
+    from runner.network.posting import Way
+
+    for value in runner.network.secrets():
+        runner.redactor.add(value)
+    hosts = frozenset(config.notifications.allowed_hosts)
+    way = Way(runner.network, runner.network.tls(), WHAT, hosts)
+    return ChannelCourier(way, runner.secret, folder)
 
 
 def _rehearsal(runner: Runner) -> Rehearsal:

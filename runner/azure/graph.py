@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.azure.http import BUSY, Client, Json, Reply, Tries, addressed, refused, retry_after, segment, unexpected
+from runner.azure.http import BUSY, Client, Json, Reply, Tries, addressed, refused, segment, unexpected
 from runner.errors import RemoteFailed
+from runner.network.posting import retry_after
 
 BATCH = 20  # https://learn.microsoft.com/graph/json-batching: at most 20 requests
 USER = (

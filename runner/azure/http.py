@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -22,7 +21,7 @@ import httpx
 
 from runner.azure.credentials import Credential, TokenFailed
 from runner.errors import Canceled, RemoteFailed
-from runner.network.posting import USER_AGENT, untrusted
+from runner.network.posting import USER_AGENT, retry_after, untrusted
 
 BUSY = frozenset({408, 429, 500, 502, 503, 504})  # as azure-core repeats
 EXCERPT = 256
@@ -266,20 +265,6 @@ def unexpected(detail: str) -> RemoteFailed:
         detail=detail,
         hint="Check the cloud's addresses and the proxy: something else may have answered.",
     )
-
-
-def retry_after(value: str | None, *, now: Callable[[], datetime]) -> float | None:
-    """The seconds that a Retry-After header asks for, given as a number or as a date; None when it says nothing."""
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now()).total_seconds())
 
 
 def _judged(

@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("runner.cli.doctor", "Look at everything that runs depend on, and say how to mend it."),
     "serve": ("runner.cli.serve", "Serve the page and the API, and execute runs."),
     "token": ("runner.cli.token", "Tokens by which programs speak to a server."),
+    "notify": ("runner.cli.notify", "Channels by which people are told what happens to runs."),
     "audit": ("runner.cli.audit", "The record of who did what, and whether it was changed."),
     "agent": ("runner.cli.agent", "Execute the building-block runs of a meshStack."),
     "store": ("runner.cli.store", "Back up, restore and check the store; rotate its key."),
@@ -57,7 +58,7 @@ SECTIONS = {
     "Documents": ("init", "validate", "schema", "render", "migrate", "policy"),
     "Plan, review, apply": ("reconcile", "plan", "review", "approve", "reject", "apply", "destroy", "cancel", "ci"),
     "Look": ("runs", "run", "tenant", "tenants", "state"),
-    "Operate": ("serve", "token", "audit", "agent", "doctor", "store", "sandbox"),
+    "Operate": ("serve", "token", "notify", "audit", "agent", "doctor", "store", "sandbox"),
 }
 
 

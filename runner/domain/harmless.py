@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+_MOVING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
 
 def plain(text: object) -> str:
     """Printable text on one line; anything that could move the cursor or turn the reading direction is shown as its code."""
@@ -18,4 +20,4 @@ def plain_lines(text: str) -> list[str]:
 def _harmless(char: str) -> str:
     if char in "\n\r\t":
         return {"\n": "⏎", "\r": "", "\t": " "}[char]
-    return f"<U+{ord(char):04X}>" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn") else char
+    return f"<U+{ord(char):04X}>" if unicodedata.category(char) in _MOVING else char

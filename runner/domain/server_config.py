@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from runner.domain.actor import Grant, Role, SignedIn
-from runner.domain.document import SecretReference, Value, wrong
+from runner.domain.channel import Notifications
+from runner.domain.document import Once, SecretReference, Value, check_once, wrong
+from runner.domain.patterns import like
+from runner.domain.trigger import Trigger
 
 # plain http only on this machine, as for tests and a proxy beside the server
 ORIGIN = r"^(https://[A-Za-z0-9.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)/?$"
@@ -129,6 +131,10 @@ class Limits(Value):
 class ServerConfig(Value):
     """A server's configuration. Without one it serves this machine alone."""
 
+    once: ClassVar[tuple[Once, ...]] = (
+        Once("webhooks", "name", "There is another webhook named {}.", "Give each a name of its own.", at="name"),
+    )
+
     public_url: Origin
     """How people and pipelines reach the server: scheme and host, and a port where it is none of the usual ones."""
     sign_in: SignIn | None = None
@@ -137,6 +143,10 @@ class ServerConfig(Value):
     """Who of those who sign in may do what. Whoever is not named may nothing."""
     workloads: tuple[Workload, ...] = Field(default=(), max_length=500)
     """Pipelines that may do something."""
+    webhooks: Annotated[tuple[Trigger, ...], Field(max_length=100)] = ()
+    """Webhooks that may ask for runs."""
+    notifications: Notifications = Notifications()
+    """Who is told what happens to runs."""
     limits: Limits = Limits()
     """How much the server takes."""
 
@@ -144,6 +154,7 @@ class ServerConfig(Value):
     def _can_be_opened(self) -> Self:
         if self.access and self.sign_in is None:
             raise wrong("Rights of people need signIn.", field="access", hint="signIn: {issuer: …, clientId: …}")
+        check_once(self)
         return self
 
     @property
@@ -161,4 +172,4 @@ class ServerConfig(Value):
 
 def _like(value: str | int, pattern: str) -> bool:
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return fnmatchcase(text, pattern.replace("[", "[[]").replace("?", "[?]"))
+    return like(text, pattern)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpcore
 import httpx
@@ -80,6 +82,20 @@ class Way:
             ssl_context=self.tls,
             network_backend=GuardedNetwork(None, limit, what=self.what),
         )
+
+
+def retry_after(value: str | None, *, now: Callable[[], datetime]) -> float | None:
+    """The seconds that a Retry-After header asks for, given as a number or as a date; None when it says nothing."""
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now()).total_seconds())
 
 
 def untrusted(error: BaseException | None) -> bool:

@@ -29,6 +29,8 @@ from runner.store.fleet import SqlFleet
 from runner.store.holdings import SqlHoldings
 from runner.store.invitations import SqlInvitations
 from runner.store.liveness import FileLiveness, PostgresLiveness
+from runner.store.outbox import SqlOutbox
+from runner.store.received import SqlReceived
 from runner.store.requests import SqlRequests
 from runner.store.runs import SqlRuns
 from runner.store.sealing import Keyring, cannot_write
@@ -55,6 +57,8 @@ class Store:
     claims: SqlClaims
     fleet: SqlFleet
     requests: SqlRequests
+    received: SqlReceived
+    outbox: SqlOutbox
     sessions: SqlSessions
     tokens: SqlTokens
     liveness: FileLiveness | PostgresLiveness
@@ -111,6 +115,8 @@ def open_store(where: str | Path, keyring: Keyring, audit_keyring: Keyring, *, k
             claims=SqlClaims(database),
             fleet=SqlFleet(database),
             requests=SqlRequests(database),
+            received=SqlReceived(database),
+            outbox=SqlOutbox(database),
             sessions=SqlSessions(database),
             tokens=SqlTokens(database),
             liveness=liveness,

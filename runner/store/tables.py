@@ -180,6 +180,7 @@ Index("runs_one_replaceable", runs.c.tenant, unique=True, **_where_status(REPLAC
 Index("runs_newest", runs.c.created, runs.c.id)
 Index("runs_of_tenant", runs.c.tenant, runs.c.created, runs.c.id)
 Index("runs_in_status", runs.c.status, runs.c.created, runs.c.id)
+Index("runs_changed", runs.c.updated, runs.c.id)
 
 events = Table(
     "events",
@@ -403,6 +404,52 @@ _once_made(
     "postgresql",
     "CREATE TRIGGER audit_only_added_to BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
     "FOR EACH STATEMENT EXECUTE FUNCTION audit_only_added_to()",
+)
+
+received = Table(  # webhooks that came
+    "received",
+    metadata,
+    Column("webhook", Words, nullable=False),
+    Column("message", Words, nullable=False),
+    Column("until", Moment, nullable=False),
+    PrimaryKeyConstraint("webhook", "message"),
+    Index("received_by_age", "until"),
+)
+
+channels = Table(  # that were ever told anything, or could have been
+    "channels",
+    metadata,
+    Column("channel", Words, primary_key=True),
+    Column("begun", Moment, nullable=False),
+)
+
+lookout = Table(  # up to when runs were looked at for something to tell
+    "lookout",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seen", Moment, nullable=False),
+    CheckConstraint("id = 1", name="one_lookout"),
+)
+
+letters = Table(  # notices, each for one channel; they outlive their runs
+    "letters",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("channel", Words, nullable=False),
+    Column("run", Words, nullable=False),
+    Column("occasion", Words, nullable=False),
+    Column("notice", Json, nullable=False),
+    Column("put", Moment, nullable=False),
+    Column("due", Moment),  # none when it is sent, or dead
+    Column("tries", Integer, nullable=False),
+    Column("sent", Moment),
+    Column("dead", Moment),
+    Column("code", Words, nullable=False),  # why it was not taken the last time
+    Column("detail", Words, nullable=False),
+    Index("letters_once", "channel", "run", "occasion", unique=True),
+    Index("letters_due", "due", "id"),
+    Index("letters_dead", "dead", "id"),
+    Index("letters_by_age", "put"),
 )
 
 claims = Table(  # runs of a meshStack that this store's agents have taken and not reported to their end

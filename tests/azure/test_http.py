@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.azure.http import Client, Patience, addressed, retry_after, segment
+from runner.azure.http import Client, Patience, addressed, segment
 from runner.errors import Canceled, RemoteFailed
+from runner.network.posting import retry_after
 from runner.network.way_out import Network
 from tests.azure.conftest import SECRET, Connected, Waiting
 from tests.azure.loopback import TOKEN, Loopback, Received, Reply, issue
