@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -13,13 +14,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.errors import InputError
+from runner.errors import InputError, RunnerError
 from runner.imports import share_one_heap
 
 if TYPE_CHECKING:
+    from runner.app.notifying import Notifier
+    from runner.domain.server_config import ServerConfig
     from runner.web.server import Server
     from runner.wiring import Runner
 
+log = logging.getLogger("lzr")
+
+_AWAY = 5.0  # seconds until a store that is away is asked again
 _STEP = 1.0  # seconds between two looks at what is to be done
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -85,7 +91,8 @@ def serve(
             from runner.cli import tell
 
             tell(made.server.shelf.shelved.wrong)
-        with _working(runner, made.server, work=not no_work) as stop:
+        folder = file.absolute().parent if file is not None else Path()
+        with _working(runner, made.server, config, folder, work=not no_work) as stop:
             with answering(made.app, host, port, proxies=proxies) as port:
                 does = "serves; other servers execute runs" if no_work else "serves and executes runs"
                 where = config.origin if config is not None else f"{address}:{port}"
@@ -110,8 +117,11 @@ def _networks(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _working(runner: Runner, server: Server, *, work: bool) -> Iterator[threading.Event]:
+def _working(
+    runner: Runner, server: Server, config: ServerConfig | None, folder: Path, *, work: bool
+) -> Iterator[threading.Event]:
     """The background, meanwhile; the event is set when somebody wants the server to stop."""
+    from runner import wiring
     from runner.web.worker import Worker
 
     stop, over = threading.Event(), threading.Event()
@@ -145,13 +155,33 @@ def _working(runner: Runner, server: Server, *, work: bool) -> Iterator[threadin
         before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
         thread = threading.Thread(target=background, name="background", daemon=True)
         thread.start()
+        telling = None
+        if config is not None and config.notifications.channels:
+            notifier = wiring.notifier(runner, config, folder, over)
+            telling = threading.Thread(target=_tell, args=(notifier, over), name="notifier", daemon=True)
+            telling.start()
         try:
             yield stop
         finally:
             worker.draining.set()
             over.set()
             thread.join()
+            if telling is not None:
+                telling.join()
             if durable is not None:
                 durable.rest()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _tell(notifier: Notifier, over: threading.Event) -> None:
+    """Tell people what happens to runs until the server stops; a store that is away is asked again."""
+    from runner.wiring import now
+
+    wait = 0.0
+    while not over.wait(wait):
+        try:
+            wait = max(notifier.step(now()), 0.05)
+        except RunnerError as error:
+            log.warning("background_failed", extra={"work": "notify", "code": error.code, "detail": error.detail})
+            wait = _AWAY

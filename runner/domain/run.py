@@ -109,6 +109,11 @@ class Run(Frozen):
     risks: int = 0
     counts: dict[str, int] = {}
 
+    @property
+    def open(self) -> bool:
+        """Whether it has not ended."""
+        return self.status in OPEN
+
     def to(self, status: Status, *, now: datetime, failure: Failure | None = None) -> Run:
         """The run in its next status; Refused when the step is not allowed from here."""
         if status not in NEXT.get(self.status, frozenset()):

@@ -16,14 +16,15 @@ from starlette.routing import Match
 
 from runner.documents.problems import dotted
 from runner.errors import InputError, RunnerError
-from runner.web import pages, sign_in
+from runner.web import hooks, pages, sign_in
 from runner.web.api import openapi
 from runner.web.api.routes import router as api
 from runner.web.api.streams import Streams
 from runner.web.gate import Gate, desk_of
+from runner.web.hooks import Hooks
 from runner.web.pages.rendering import page, static_files
 from runner.web.problems import MEDIA_TYPE, problem, status_of
-from runner.web.protection import HEALTH, STATIC, Origin, Protection, path_of
+from runner.web.protection import HEALTH, HOOKS, STATIC, Origin, Protection, path_of
 from runner.web.rates import Rates, TooMany
 from runner.web.server import Server
 from runner.web.sign_in import SigningIn
@@ -33,7 +34,16 @@ log = logging.getLogger("lzr")
 
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # the address changes with the content
 PUBLIC = frozenset(
-    {HEALTH, STATIC + "{name}", "/sign-in", "/sign-in/begin", "/sign-in/callback", "/sign-in/show", "/sign-out"}
+    {
+        HEALTH,
+        STATIC + "{name}",
+        HOOKS + "{name}",
+        "/sign-in",
+        "/sign-in/begin",
+        "/sign-in/callback",
+        "/sign-in/show",
+        "/sign-out",
+    }
 )
 """Paths that need nobody to be signed in. Every other route has a `Needs`."""
 
@@ -46,6 +56,7 @@ class Entrance:
     origin: Origin
     rates: Rates
     signing_in: SigningIn
+    hooks: Hooks
 
 
 def build(server: Server, entrance: Entrance) -> FastAPI:
@@ -56,6 +67,7 @@ def build(server: Server, entrance: Entrance) -> FastAPI:
     app.state.origin = entrance.origin
     app.state.rates = entrance.rates
     app.state.signing_in = entrance.signing_in
+    app.state.hooks = entrance.hooks
     app.state.streams = Streams()
     for kind, answer in (
         (RunnerError, _explained),
@@ -66,6 +78,7 @@ def build(server: Server, entrance: Entrance) -> FastAPI:
     app.add_api_route(HEALTH, _healthy, include_in_schema=False)
     app.add_api_route(STATIC + "{name}", _static, include_in_schema=False)
     app.include_router(sign_in.router)
+    app.include_router(hooks.router)
     app.include_router(api)
     app.include_router(openapi.router)
     app.include_router(pages.router)

@@ -15,6 +15,7 @@ from runner.durable import new_id
 from runner.network.way_out import Network
 from runner.web.app import Entrance, build
 from runner.web.gate import StoreGate, rights
+from runner.web.hooks import Hooks
 from runner.web.issuers import Issuers
 from runner.web.local_code import LocalCode
 from runner.web.openid import OpenId
@@ -81,5 +82,7 @@ def opened(
             rates=rates,
             now=wiring.now,
         )
-        app = build(server, Entrance(gate=gate, origin=origin, rates=rates, signing_in=signing_in))
+        triggers = config.webhooks if config is not None else ()
+        hooks = Hooks(triggers, store.received, runner.secret)
+        app = build(server, Entrance(gate=gate, origin=origin, rates=rates, signing_in=signing_in, hooks=hooks))
         yield Opened(server, app, code)

@@ -33,6 +33,8 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 STATIC = "/static/"
 HEALTH = "/healthz"
+HOOKS = "/hooks/"
+LARGEST_HOOK = 5 * 1024 * 1024  # a push of GitHub tells up to 2048 commits; each webhook's own limit comes after
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -99,7 +101,7 @@ class Protection:
 
         try:
             refused = self._refusal(scope, headers)
-            body = await _body(receive) if refused is None else None
+            body = await _body(receive, _most(scope)) if refused is None else None
             if isinstance(body, RunnerError):
                 refused = body
             if refused is not None:
@@ -127,7 +129,8 @@ class Protection:
         if scope["method"] not in SAFE and not by_program and not self._origin.is_own(headers):
             return foreign()
         length = headers.get("content-length", "0")
-        return None if length.isascii() and length.isdigit() and int(length[:20]) <= LARGEST_BODY else too_large()
+        most = _most(scope)
+        return None if length.isascii() and length.isdigit() and int(length[:20]) <= most else too_large(most)
 
     def _guard(self, headers: MutableHeaders, path: str) -> None:
         for name, value in _HEADERS.items():
@@ -158,14 +161,18 @@ def foreign() -> Refused:
     )
 
 
-def too_large() -> InputError:
+def too_large(most: int) -> InputError:
     """The refusal of a body that nobody could need."""
     return InputError(
-        "The request is too large", code="too-large", detail=f"A body may have {LARGEST_BODY} bytes.", hint="Send less."
+        "The request is too large", code="too-large", detail=f"A body may have {most} bytes.", hint="Send less."
     )
 
 
-async def _body(receive: Receive) -> bytes | RunnerError | None:
+def _most(scope: Scope) -> int:
+    return LARGEST_HOOK if scope["path"].startswith(HOOKS) else LARGEST_BODY
+
+
+async def _body(receive: Receive, most: int) -> bytes | RunnerError | None:
     """The whole body, or why it is not taken; None where the client has gone."""
     body = bytearray()
     try:
@@ -175,8 +182,8 @@ async def _body(receive: Receive) -> bytes | RunnerError | None:
                 if message["type"] != "http.request":
                     return None
                 body += message.get("body", b"")
-                if len(body) > LARGEST_BODY:
-                    return too_large()
+                if len(body) > most:
+                    return too_large(most)
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:

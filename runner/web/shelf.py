@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runner import documents
 from runner.documents import Documents
+from runner.documents.checkout import brought
 from runner.errors import InputError, RunnerError
 from runner.ports import Documented, Fleet
 
@@ -59,6 +60,13 @@ class Shelf:
                 self._shelved = Shelved(read)
             self._signature = signature
             return True
+
+    def fetch(self, commit: str) -> None:
+        """Have the documents' repository as far as this commit, and read them. RemoteFailed where it does not come that far, which may be
+        tried again: something else may bring the commit."""
+        if self._paths:
+            brought(self._paths[0], commit)
+        self.look()
 
     def documents(self) -> Documents:
         """The documents as they are now; InputError where there are none, or something is wrong with them."""

@@ -15,7 +15,9 @@ log = logging.getLogger("lzr")
 
 _SIGN_IN = "/sign-in"
 _SIGN_IN_REFUSED = frozenset({"not-signed-in", "token-not-good", "not-allowed"})
-_ACCESS_REFUSED = frozenset({"token-not-good", "not-allowed"})
+_ACCESS_REFUSED = frozenset(
+    {"token-not-good", "not-allowed", "webhook-unsigned", "webhook-signature-wrong", "webhook-repeated"}
+)
 
 
 def turned_away(request: Request, error: RunnerError) -> None:

@@ -101,6 +101,7 @@ class Worker:
         self._server.ports.runs.prune(before=now - self._server.keep_quiet_runs, keep=_KEPT_OF_EACH)
         self._store.sessions.prune(before=now - LONGEST)
         self._store.requests.prune(before=now - _REPEATED)
+        self._store.received.prune(before=now)
 
     def _schedule(self) -> None:
         """Create runs for tenants that are due; one server at a time does it, so that none gets two."""

@@ -26,6 +26,7 @@ from runner.ports import ApiToken, Azure
 from runner.store.opening import Store
 from runner.web.app import Entrance, build
 from runner.web.gate import StoreGate, rights
+from runner.web.hooks import Hooks
 from runner.web.issuers import Issuers
 from runner.web.local_code import LocalCode
 from runner.web.openid import OpenId
@@ -197,7 +198,12 @@ def site(
             rates=rates,
             now=clock,
         )
-        app = build(server, Entrance(gate=gate, origin=origin, rates=rates, signing_in=signing_in))
+        hooks = Hooks(
+            config.webhooks if config is not None else (),
+            store.received,
+            lambda reference: (secrets or {})[reference.env or ""],
+        )
+        app = build(server, Entrance(gate=gate, origin=origin, rates=rates, signing_in=signing_in, hooks=hooks))
         with answering(app, "127.0.0.1", port) as bound:
             made = Site(store, server, app, f"http://127.0.0.1:{bound}", codes, allowed)
             try:

@@ -10,7 +10,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from runner.domain.actor import Act, Grant, Role
-from runner.web import pages, sign_in
+from runner.web import hooks, pages, sign_in
 from runner.web.api import openapi
 from runner.web.api.routes import router as api
 from runner.web.app import PUBLIC
@@ -21,7 +21,7 @@ _SMALLER = {Act.LOOK: (), Act.OPERATE: (Role.VIEWER, Role.APPROVER), Act.APPROVE
 _ENOUGH = {Act.LOOK: Role.VIEWER, Act.OPERATE: Role.OPERATOR, Act.APPROVE: Role.APPROVER, Act.ADMINISTER: Role.ADMIN}
 
 
-_ROUTERS = (sign_in.router, api, openapi.router, pages.router)
+_ROUTERS = (hooks.router, sign_in.router, api, openapi.router, pages.router)
 
 
 def _routes() -> list[APIRoute]:
