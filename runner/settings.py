@@ -81,8 +81,7 @@ class Settings(BaseSettings):
     store_key: SecretStr | None = None
     """The key itself, where it comes from a secret store; goes before the file."""
     audit_key_file: Path | None = None
-    """File with the key that the audit is bound with, one per line, the first for new entries. Kept elsewhere than the store. Default:
-    `audit-key` in the user's configuration directory, made on first use; in a sandbox its own."""
+    """File with the audit's keys, the first for new entries. Default: `audit-key` in the user's configuration; in a sandbox its own."""
     audit_key: SecretStr | None = None
     """The key itself, where it comes from a secret store; goes before the file."""
     work_dir: Path | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         a_waiting_run(store, "r1")
         store.runs.approve(an_approval("r1", comment="\x1b[2J\u202eno"), now=NOW)
         store.runs.create(a_run("r2", tenant="acme.other", created=NOW + 48 * HOUR))
+        store.states.lock(store.states.open_attempt("acme.locked", "r2", now=NOW), {"ID": "l1", "Who": "dead"}, now=NOW)
     return place
 
 
@@ -158,6 +160,13 @@ class TestExports:
 
     def test_a_place_that_cannot_be_written_is_wrong_input(self, lzr: Lzr, tmp_path: Path) -> None:
         assert lzr("audit", "export", tmp_path / "no" / "where")[0] == 2
+
+
+def test_who_unlocked_a_state_is_recorded(lzr: Lzr) -> None:
+    assert lzr("state", "unlock", "acme.locked", "--yes")[0] == 0
+    (entry,) = found(lzr, "list", "--about", "acme.locked")[1]
+    assert (entry["what"], entry["by"], entry["details"]["lock"]) == ("state-unlocked", getpass.getuser(), "l1")
+    assert lzr("state", "unlock", "acme.locked", "--yes")[1] == "acme.locked is not locked.\n"
 
 
 def test_tokens_are_made_listed_revoked_and_recorded(lzr: Lzr) -> None:
