@@ -42,7 +42,7 @@ def message(
     made = EmailMessage(policy=SMTP)
     made["From"] = channel.sender
     made["To"] = ", ".join(channel.to)
-    made["Subject"] = cut(notice.title, _SUBJECT)
+    made["Subject"] = cut(_unencoded(notice.title), _SUBJECT)
     made["Date"] = format_datetime(now)
     made["Message-ID"] = f"<{message_id}@{domain}>"
     made["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday answers it
@@ -54,6 +54,12 @@ def message(
     elif words is not None:
         made.set_content(words)
     return made
+
+
+def _unencoded(text: str) -> str:
+    """Text that holds no encoded word (RFC 2047): `email` decodes one where a header is set, and older ones write out what is in it, line
+    ends and all (https://github.com/python/cpython/issues/121650)."""
+    return text.replace("=?", "= ?")
 
 
 def send(channel: MailChannel, made: EmailMessage, password: str, *, way: Way, seconds: float) -> None:
