@@ -477,8 +477,10 @@ class Runs(Protocol):
     def unclaimed(self, *, limit: int) -> tuple[Run, ...]:
         """Pending runs that any server may take: the oldest first, and those by schedule (`requested_by` is SCHEDULE) after all others."""
 
-    def waiting(self, reach: Sequence[Grant], *, offset: int = 0, limit: int = 100) -> tuple[Run, ...]:
-        """Runs that wait for a decision: those with most risks first, and among equals the oldest."""
+    def waiting(
+        self, reach: Sequence[Grant], *, zone: str | None = None, risky: bool = False, offset: int = 0, limit: int = 100
+    ) -> tuple[Run, ...]:
+        """Runs that wait for a decision: those with most risks first, and among equals the oldest. `risky` leaves out those without."""
 
     def move(
         self,
@@ -528,9 +530,12 @@ class Runs(Protocol):
     def cancel_requested(self, run_id: str) -> bool: ...
 
     def keep_review(self, run_id: str, *, digest: str, review: Mapping[str, Any]) -> None:
-        """Keep what a reviewer may see (masked already) under its digest."""
+        """Keep what a reviewer may see (masked already) under its digest. That of the run's digest stays beside it, for somebody may
+        have it before their eyes."""
 
-    def review(self, run_id: str) -> dict[str, Any] | None: ...
+    def review(self, run_id: str, *, digest: str | None = None) -> dict[str, Any] | None:
+        """The review of the digest that the run has now: never one that would be approved as something else. With `digest` that one,
+        where it is still kept."""
 
     def approve(self, approval: Approval, *, now: datetime) -> Run:
         """Record the approval and move the run to approved; Refused when the digest is not the run's."""

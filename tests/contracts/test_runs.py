@@ -497,6 +497,15 @@ class TestReviews:
         runs.keep_review("r1", digest="d1", review={"changes": ["b"]})
         assert runs.review("r1") == {"changes": ["b"]}
 
+    def test_the_review_before_is_kept_for_who_has_it_before_their_eyes(self, runs: Runs) -> None:
+        runs.create(a_run())
+        for digest in ("d1", "d2", "d3"):
+            runs.keep_review("r1", digest=digest, review={"changes": [digest]})
+            runs.note("r1", digest=digest)
+        assert runs.review("r1") == {"changes": ["d3"]}
+        assert runs.review("r1", digest="d2") == {"changes": ["d2"]}
+        assert runs.review("r1", digest="d1") is None
+
     def test_a_review_of_another_digest_is_not_shown(self, runs: Runs) -> None:
         runs.create(a_run())
         runs.keep_review("r1", digest="d1", review={})
