@@ -517,8 +517,10 @@ class Runs(Protocol):
     def append_log(self, run_id: str, lines: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
         """Add lines of a log to the run's journal, all or none of them."""
 
-    def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
-        """The journal after this sequence number; with `limit` the first so many entries of that."""
+    def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None, kinds: Collection[Kind] | None = None
+    ) -> tuple[Event, ...]:
+        """The journal after this sequence number, or its entries of these kinds; with `limit` the first so many of that."""
 
     def standing(self, run_ids: Sequence[str]) -> dict[str, tuple[Status, int]]:
         """By id, the status and the sequence number of the journal's newest entry: the quickest look there is. Of a run that is

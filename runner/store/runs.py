@@ -13,7 +13,7 @@ Rules that this adapter adds to the statuses' own, because only one transaction 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from types import MappingProxyType
@@ -264,8 +264,12 @@ class SqlRuns:
                 found.update({row.id: (row.status, row.seq or 0) for row in rows})
         return found
 
-    def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
+    def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None, kinds: Collection[Kind] | None = None
+    ) -> tuple[Event, ...]:
         query = select(events).where(events.c.run == run_id, events.c.seq > after).order_by(events.c.seq).limit(limit)
+        if kinds is not None:
+            query = query.where(events.c.kind.in_(sorted(kinds)))
         with self._database.reading() as tx:
             return tuple(Event(seq=row.seq, at=row.at, kind=row.kind, data=row.data) for row in tx.execute(query))
 

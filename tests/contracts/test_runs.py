@@ -356,6 +356,8 @@ class TestJournal:
         assert (appended.at, appended.data["text"]) == (NOW + HOUR, "a\0b\ud800")
         assert runs.events("r1", after=1) == (appended,)
         assert runs.events("r1", after=2) == ()
+        assert runs.events("r1", kinds={appended.kind}, limit=1) == (appended,)
+        assert runs.events("r1", kinds={Kind.OUTPUT}) == ()
 
     def test_journals_of_two_runs_are_apart(self, runs: Runs) -> None:
         runs.create(a_run("r1", tenant="a"))
