@@ -16,7 +16,7 @@ NO_ENGINE  := "There is no terraform or tofu on PATH, and none can be installed 
 	"Install version 1.9 or newer of one:  https://developer.hashicorp.com/terraform/install  or  https://opentofu.org/docs/intro/install"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine servers demo test check bench bench-agent soak format docs clean
+.PHONY: help setup engine servers demo test check bench bench-agent bench-web screenshots soak format docs clean
 
 help: ## What can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,13 +35,16 @@ engine: $(STAMP)
 demo: engine ## The main job in a sandbox: plan, review, approve, apply, drift, repair
 	@$(BIN)/python examples/demo.py
 
-servers: $(VENV)/.servers ## Servers that tests use: PostgreSQL, moto's S3, and with npm Azurite and an OpenID Connect server
+servers: $(VENV)/.servers ## Servers that tests use: PostgreSQL, moto's S3, and with npm Azurite, an OpenID Connect server and axe
 $(VENV)/.servers: $(STAMP)
 	$(PIP) --no-build-isolation --editable '.[dev,engine,servers]'
 	@if command -v npm >/dev/null; then \
 		npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/azurite azurite@3.35.0 && \
-		npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/oidc-provider oidc-provider@9.13.3; \
-	else echo "There is no npm: what needs Azurite or an OpenID Connect server is left out."; fi
+		npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/oidc-provider oidc-provider@9.13.3 && \
+		npm install --silent --no-audit --no-fund --no-package-lock --prefix $(VENV)/axe-core axe-core@4.14.1; \
+	else echo "There is no npm: what needs Azurite, an OpenID Connect server or axe is left out."; fi
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+		echo "There is no Chromium: pages are not tried in a browser (apt-get install chromium)."
 	@touch $@
 
 test: engine servers ## All tests, with coverage
@@ -61,6 +64,12 @@ bench: engine ## Speed against the bare engine; ends with one line of JSON
 
 bench-agent: engine ## What the agent adds to the bare engine; ends with one line of JSON
 	$(BIN)/python -m benchmarks.agent
+
+bench-web: servers ## How soon the largest pages are there (needs Chromium); ends with one line of JSON
+	$(BIN)/python -m benchmarks.pages
+
+screenshots: servers ## The pictures of pages in the README (needs Chromium)
+	$(BIN)/python -m tests.web.screenshots
 
 soak: engine ## 300 runs in a row by one agent: what it holds early and late
 	$(BIN)/python -m benchmarks.agent soak

@@ -503,8 +503,10 @@ class Runs(Protocol):
     def unclaimed(self, *, limit: int) -> tuple[Run, ...]:
         """Pending runs that any server may take: the oldest first, and those by schedule (`requested_by` is SCHEDULE) after all others."""
 
-    def waiting(self, reach: Sequence[Grant], *, offset: int = 0, limit: int = 100) -> tuple[Run, ...]:
-        """Runs that wait for a decision: those with most risks first, and among equals the oldest."""
+    def waiting(
+        self, reach: Sequence[Grant], *, zone: str | None = None, risky: bool = False, offset: int = 0, limit: int = 100
+    ) -> tuple[Run, ...]:
+        """Runs that wait for a decision: those with most risks first, and among equals the oldest. `risky` leaves out those without."""
 
     def move(
         self,
@@ -541,8 +543,10 @@ class Runs(Protocol):
     def append_log(self, run_id: str, lines: Sequence[Mapping[str, Any]], *, now: datetime) -> None:
         """Add lines of a log to the run's journal, all or none of them."""
 
-    def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
-        """The journal after this sequence number; with `limit` the first so many entries of that."""
+    def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None, kinds: Collection[Kind] | None = None
+    ) -> tuple[Event, ...]:
+        """The journal after this sequence number, or its entries of these kinds; with `limit` the first so many of that."""
 
     def standing(self, run_ids: Sequence[str]) -> dict[str, tuple[Status, int]]:
         """By id, the status and the sequence number of the journal's newest entry: the quickest look there is. Of a run that is
@@ -557,9 +561,12 @@ class Runs(Protocol):
     def cancel_requested(self, run_id: str) -> bool: ...
 
     def keep_review(self, run_id: str, *, digest: str, review: Mapping[str, Any]) -> None:
-        """Keep what a reviewer may see (masked already) under its digest."""
+        """Keep what a reviewer may see (masked already) under its digest. That of the run's digest stays beside it, for somebody may
+        have it before their eyes."""
 
-    def review(self, run_id: str) -> dict[str, Any] | None: ...
+    def review(self, run_id: str, *, digest: str | None = None) -> dict[str, Any] | None:
+        """The review of the digest that the run has now: never one that would be approved as something else. With `digest` that one,
+        where it is still kept."""
 
     def approve(self, approval: Approval, *, now: datetime) -> Run:
         """Record the approval and move the run to approved; Refused when the digest is not the run's."""

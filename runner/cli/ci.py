@@ -243,7 +243,7 @@ class _Done:
                 folded += 1
                 with self.ci.folded(f"{run.tenant}: {run.status}, run {run.id}"):
                     print_lines(words.review(review, run))
-            answer = telling.answer_of(run, self.runner.ports) if self.runner is not None else None
+            answer = telling.told(run, self.runner.ports).function if self.runner is not None else None
             print_lines(words.result(run, review, answer))
 
 

@@ -312,23 +312,14 @@ def _in_step(run: Run) -> str:
     return f' in "{run.failure.step}"' if run.failure is not None and run.failure.step else ""
 
 
-_TURN = {
-    "input": "The author of the documents, or of the settings, has to act.",
-    "refused": "Nothing is broken: it was not the moment, or not allowed.",
-    "engine": "Terraform could not do it; the module or what it met in Azure is the place to look.",
-    "remote": "Something outside did not answer as it should; operations have to look.",
-    "internal-error": "This is a bug of the runner.",
-}
-
-
 def failure(run: Run) -> Iterator[str]:
     """What failed, whose turn it is, and the command to go on."""
     if run.failure is None:
         return
     yield f"  {click.style(plain(run.failure.summary), bold=True)}"
     yield from (f"    {plain(line)}" for line in run.failure.detail.splitlines()[:12])
-    if turn := _TURN.get(run.failure.family):
-        yield f"  {turn}"
+    if run.failure.turn:
+        yield f"  {run.failure.turn}"
     if run.failure.hint:
         yield click.style(f"  {plain(run.failure.hint)}", fg="cyan")
 

@@ -65,6 +65,15 @@ OPEN = frozenset({Status.PENDING, Status.PLANNING, Status.WAITING, Status.APPROV
 ENDED = frozenset(status for status in Status if status not in NEXT)
 
 
+_TURN = {
+    "input": "The author of the documents, or of the settings, has to act.",
+    "refused": "Nothing is broken: it was not the moment, or not allowed.",
+    "engine": "Terraform could not do it; the module or what it met in Azure is the place to look.",
+    "remote": "Something outside did not answer as it should; operations have to look.",
+    "internal-error": "This is a bug of the runner.",
+}
+
+
 class Failure(Frozen):
     """Why a run ended badly; the same fields as an error."""
 
@@ -74,6 +83,11 @@ class Failure(Frozen):
     detail: str = ""
     hint: str = ""
     step: str = ""
+
+    @property
+    def turn(self) -> str:
+        """Whose turn it is, in a sentence; empty where that is not known."""
+        return _TURN.get(self.family, "")
 
 
 class EngineProcess(Frozen):

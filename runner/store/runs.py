@@ -13,13 +13,13 @@ Rules that this adapter adds to the statuses' own, because only one transaction 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
@@ -172,11 +172,17 @@ class SqlRuns:
         with self._database.reading() as tx:
             return tuple(_run(row) for row in tx.execute(query))
 
-    def waiting(self, reach: Sequence[Grant], *, offset: int = 0, limit: int = 100) -> tuple[Run, ...]:
+    def waiting(
+        self, reach: Sequence[Grant], *, zone: str | None = None, risky: bool = False, offset: int = 0, limit: int = 100
+    ) -> tuple[Run, ...]:
         order = (runs.c.risks.desc(), runs.c.created, runs.c.id)
         query = _ROW.where(
             runs.c.status == Status.WAITING, reached(reach, zone=runs.c.landing_zone, workspace=runs.c.workspace)
         )
+        if zone is not None:
+            query = query.where(runs.c.landing_zone == zone)
+        if risky:
+            query = query.where(runs.c.risks > 0)
         with self._database.reading() as tx:
             return tuple(_run(row) for row in tx.execute(query.order_by(*order).offset(offset).limit(limit)))
 
@@ -251,8 +257,12 @@ class SqlRuns:
                 found.update({row.id: (row.status, row.seq or 0) for row in rows})
         return found
 
-    def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
+    def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None, kinds: Collection[Kind] | None = None
+    ) -> tuple[Event, ...]:
         query = select(events).where(events.c.run == run_id, events.c.seq > after).order_by(events.c.seq).limit(limit)
+        if kinds is not None:
+            query = query.where(events.c.kind.in_(sorted(kinds)))
         with self._database.reading() as tx:
             return tuple(Event(seq=row.seq, at=row.at, kind=row.kind, data=row.data) for row in tx.execute(query))
 
@@ -288,13 +298,14 @@ class SqlRuns:
 
     def keep_review(self, run_id: str, *, digest: str, review: Mapping[str, Any]) -> None:
         with self._database.writing() as tx:
-            _locked(tx, run_id)
-            tx.execute(delete(reviews).where(reviews.c.run == run_id))
+            row = _locked(tx, run_id)
+            replaced = or_(reviews.c.digest != row.digest, reviews.c.digest == digest)
+            tx.execute(delete(reviews).where(reviews.c.run == run_id, replaced))
             tx.execute(insert(reviews).values(run=run_id, digest=digest, review=dict(review)))
 
-    def review(self, run_id: str) -> dict[str, Any] | None:
-        """The review of the digest that the run has now: never one that would be approved as something else."""
-        query = select(reviews.c.review).join(runs).where(runs.c.id == run_id, runs.c.digest == reviews.c.digest)
+    def review(self, run_id: str, *, digest: str | None = None) -> dict[str, Any] | None:
+        which = runs.c.digest if digest is None else digest
+        query = select(reviews.c.review).join(runs).where(runs.c.id == run_id, reviews.c.digest == which)
         with self._database.reading() as tx:
             found: dict[str, Any] | None = tx.execute(query).scalar_one_or_none()
         return found

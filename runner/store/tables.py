@@ -197,7 +197,7 @@ reviews = Table(
     "reviews",
     metadata,
     Column("run", Words, ForeignKey("runs.id"), primary_key=True),
-    Column("digest", Words, nullable=False),
+    Column("digest", Words, primary_key=True),
     Column("review", Json, nullable=False),
 )
 

@@ -73,14 +73,18 @@ class Desk:
             tenant=tenant, zone=zone, statuses=statuses, reach=self.reach, before=before, limit=limit
         )
 
-    def inbox(self, *, offset: int = 0, limit: int = 100) -> tuple[Run, ...]:
+    def inbox(
+        self, *, zone: str | None = None, risky: bool = False, offset: int = 0, limit: int = 100
+    ) -> tuple[Run, ...]:
         """What waits for this actor's decision, riskiest first, then oldest. Runs that the actor may not approve for another reason
         than their role (four eyes) are among them, for rejecting is theirs."""
-        return self.server.ports.runs.waiting(places(self.actor, Act.APPROVE), offset=offset, limit=limit)
+        reach = places(self.actor, Act.APPROVE)
+        return self.server.ports.runs.waiting(reach, zone=zone, risky=risky, offset=offset, limit=limit)
 
-    def review(self, run_id: str) -> dict[str, Any] | None:
-        """What was kept of the run's review (`runner.domain.review.Review` or `block_review.BlockReview` as JSON)."""
-        return self.server.ports.runs.review(self.run(run_id).id)
+    def review(self, run_id: str, *, digest: str | None = None) -> dict[str, Any] | None:
+        """What was kept of the run's review (`runner.domain.review.Review` or `block_review.BlockReview` as JSON), or of the one before
+        it with this digest."""
+        return self.server.ports.runs.review(self.run(run_id).id, digest=digest)
 
     def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> tuple[Event, ...]:
         """The run's journal after this number; with `limit` the first so many entries of that."""
@@ -134,11 +138,12 @@ class Desk:
         return self.server.states.versions(self.tenant(tenant).tenant)
 
     def state_difference(
-        self, tenant: str, number: int
+        self, tenant: str, number: int, *, since: int | None = None
     ) -> tuple[StateVersion, StateVersion | None, tuple[Difference, ...]]:
-        """This version, the kept one before it (None where there is none), and what is different; sensitive values are masked."""
+        """This version, the one `since` which to compare or else the kept one before it (None where there is none), and what is
+        different; sensitive values are masked."""
         versions = self.state_versions(tenant)
-        older = next((one for one in versions if one.number < number), None)
+        older = next((one for one in versions if one.number < number and since in (None, one.number)), None)
         version, content = self.server.states.version(tenant, number)
         if older is None:
             return version, None, ()

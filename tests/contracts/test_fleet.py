@@ -163,6 +163,12 @@ class TestRuns:
             )
         assert [run.id for run in store.runs.waiting(EVERYWHERE)] == ["r1", "r3", "r0", "r2"]
         assert [run.id for run in store.runs.waiting(EVERYWHERE, offset=1, limit=2)] == ["r3", "r0"]
+        assert [run.id for run in store.runs.waiting(EVERYWHERE, risky=True)] == ["r1", "r3"]
+
+    def test_what_waits_may_be_narrowed_to_a_zone(self, store: Store) -> None:
+        a_waiting_run(store, "r1", tenant="t1", landing_zone="corp")
+        a_waiting_run(store, "r2", tenant="t2", landing_zone="lab")
+        assert [run.id for run in store.runs.waiting(EVERYWHERE, zone="lab")] == ["r2"]
 
     def test_older_runs_follow_from_the_last_one_seen(self, store: Store) -> None:
         for number in range(4):

@@ -367,6 +367,8 @@ class TestJournal:
         assert (appended.at, appended.data["text"]) == (NOW + HOUR, "a\0b\ud800")
         assert runs.events("r1", after=1) == (appended,)
         assert runs.events("r1", after=2) == ()
+        assert runs.events("r1", kinds={appended.kind}, limit=1) == (appended,)
+        assert runs.events("r1", kinds={Kind.OUTPUT}) == ()
 
     def test_journals_of_two_runs_are_apart(self, runs: Runs) -> None:
         runs.create(a_run("r1", tenant="a"))
@@ -507,6 +509,15 @@ class TestReviews:
         assert runs.review("r1") == {"changes": ["a"]}
         runs.keep_review("r1", digest="d1", review={"changes": ["b"]})
         assert runs.review("r1") == {"changes": ["b"]}
+
+    def test_the_review_before_is_kept_for_who_has_it_before_their_eyes(self, runs: Runs) -> None:
+        runs.create(a_run())
+        for digest in ("d1", "d2", "d3"):
+            runs.keep_review("r1", digest=digest, review={"changes": [digest]})
+            runs.note("r1", digest=digest)
+        assert runs.review("r1") == {"changes": ["d3"]}
+        assert runs.review("r1", digest="d2") == {"changes": ["d2"]}
+        assert runs.review("r1", digest="d1") is None
 
     def test_a_review_of_another_digest_is_not_shown(self, runs: Runs) -> None:
         runs.create(a_run())

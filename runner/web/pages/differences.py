@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from typing import Any, Literal
 
 from runner.domain.harmless import plain, plain_lines
-from runner.domain.plan import SENSITIVE, UNKNOWN
+from runner.domain.plan import SENSITIVE, UNKNOWN, Action
 
 Kind = Literal["added", "removed", "changed", "same"]
 
@@ -72,6 +72,23 @@ def rows(change: Mapping[str, Any], *, everything: bool = False, whole: bool = F
     return Rows(tuple(found[:_MOST_ROWS]), max(0, len(found) - _MOST_ROWS))
 
 
+@dataclass(frozen=True)
+class Drifted:
+    """A thing that somebody changed behind the runner's back."""
+
+    address: str
+    gone: bool
+    rows: Rows
+
+
+def drift(kept: Mapping[str, Any], *, most: int = 100) -> tuple[Drifted, ...]:
+    """What a review says that somebody changed, `most` of it."""
+    return tuple(
+        Drifted(plain(one["address"]), one["action"] == Action.DELETE, rows(one))
+        for one in (kept.get("drift") or ())[:most]
+    )
+
+
 def _row(attribute: Mapping[str, Any], *, whole: bool) -> Row:
     before, after = attribute.get("before"), attribute.get("after")
     kind: Kind = "added" if before is None else "removed" if after is None else "changed"
@@ -96,7 +113,7 @@ def compared(old: str, new: str) -> tuple[Line, ...] | None:
     if len(before) > _MOST_LINES or len(after) > _MOST_LINES or len(old) > MOST or len(new) > MOST:
         return None
     made: list[Line] = []
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    matcher = SequenceMatcher(None, before, after)
     for group in matcher.get_grouped_opcodes(_AROUND):
         if made or group[0][1] > 0:
             made.append(Line("…", ""))

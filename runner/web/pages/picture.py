@@ -1,7 +1,11 @@
-"""A landing zone in a picture: what each of its tenants gets, and where. Drawn as SVG on the server; colours are the page's own."""
+"""A landing zone in a picture: who gets which roles, where a tenant is placed, what is put into it, and what is called afterwards.
+
+Drawn as SVG on the server; colours are the style sheet's, so that it is right in the dark and on paper.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from runner.domain import wording
@@ -9,15 +13,21 @@ from runner.domain.harmless import plain
 from runner.domain.landing_zone import LandingZone
 from runner.domain.platform import AzurePlatform
 
-_WIDTH = 760
-_LINE = 22
+_EDGE = 12
+_GAP = 12
 _PAD = 14
-_LONGEST = 54  # signs that a box has room for
+_LINE = 20
+_HEADING = 34  # of a box, with its title
+_LEFT = 270  # width of the groups
+_ARROW = 60
+_PLACE = 500  # width of where the tenant is
+_SIGN = 7.4  # width of a letter, rather more than less
+_MOST = 8  # lines of a box
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box with a heading and lines. `kind` is a class of the style sheet; positions are in user units."""
+    """A box with a title and lines. `kind` is a class of the style sheet; positions are in user units."""
 
     x: int
     y: int
@@ -25,7 +35,7 @@ class Box:
     height: int
     kind: str
     title: str
-    lines: tuple[str, ...]
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,79 +49,94 @@ class Picture:
     words: str
 
 
+@dataclass(frozen=True)
+class _Part:
+    kind: str
+    title: str
+    lines: Sequence[str]
+
+
 def picture(zone: LandingZone, platform: AzurePlatform | None) -> Picture:
-    """What the landing zone does."""
-    spec = zone.spec
+    """What the landing zone does for each tenant."""
     by_group = platform is not None and platform.spec.type == "azurerg"
-    place = (
-        f"in management group {spec.azure_management_group_id}"
-        if spec.azure_management_group_id
-        else f"in {spec.azure_rg_location}"
-        if spec.azure_rg_location
-        else ""
-    )
-    boxes: list[Box] = []
-    top = _box(
-        _PAD,
-        _PAD,
-        _WIDTH - 2 * _PAD,
-        "scope",
-        "Resource group" if by_group else "Subscription",
-        [place] if place else [],
-    )
-    boxes.append(top)
-    parts = [(kind, title, lines) for kind, title, lines in _parts(zone, platform) if lines]
+    groups, inside = list(_groups(zone, platform)), [part for part in _inside(zone) if part.lines]
+    above = f"Management group {zone.spec.azure_management_group_id}" if zone.spec.azure_management_group_id else ""
+    scope = "Resource group of the tenant" if by_group else "Subscription of the tenant"
+    where = [f"in {zone.spec.azure_rg_location}"] if by_group and zone.spec.azure_rg_location else []
+    # from the inside out: what a box holds says how large it is
+    x = _EDGE + (_LEFT + _ARROW if groups else 0)
+    inset = _PAD if above else 0
+    top = _EDGE + (_HEADING if above else 0)
+    y = top + _HEADING + _LINE * len(where)
+    held = []
+    for part in inside:
+        held.append(_box(x + inset + _PAD, y, _PLACE - 2 * (inset + _PAD), part))
+        y += held[-1].height + _GAP
+    place = Box(x + inset, top, _PLACE - 2 * inset, y - top + (0 if held else _GAP), "scope", scope, tuple(where))
+    boxes = [place, *held]
+    bottom = place.y + place.height
+    if above:
+        room = int((_PLACE - 2 * _PAD) / _SIGN)
+        boxes.insert(0, Box(x, _EDGE, _PLACE, bottom + _PAD - _EDGE, "above", _short(plain(above), room)))
+        bottom += _PAD
     arrows = []
-    y = [top.y + top.height + 2 * _PAD] * 2
-    column = (_WIDTH - 3 * _PAD) // 2
-    for number, (kind, title, lines) in enumerate(parts):
-        side = 0 if y[0] <= y[1] else 1
-        made = _box(_PAD + side * (column + _PAD), y[side], column, kind, title, lines)
+    y = top
+    for part in groups:
+        made = _box(_EDGE, y, _LEFT, part)
         boxes.append(made)
-        if number < 2:
-            middle = made.x + made.width // 2
-            arrows.append((middle, top.y + top.height, middle, made.y))
-        y[side] += made.height + _PAD
-    words = "; ".join(f"{box.title}: {', '.join(box.lines)}" if box.lines else box.title for box in boxes)
-    return Picture(_WIDTH, max(*y, top.y + top.height + _PAD), tuple(boxes), tuple(arrows), words)
+        middle = made.y + made.height // 2
+        arrows.append((_EDGE + _LEFT, middle, place.x, min(middle, place.y + place.height - _GAP)))
+        y += made.height + _GAP
+    bottom = max(bottom, y - _GAP)
+    if (function := zone.spec.azure_function) is not None:
+        told = _Part("function", "Function, called after each run", [function.azure_function_url])
+        made = _box(x, bottom + 2 * _PAD + _GAP, _PLACE, told)
+        arrows.append((x + _PLACE // 2, place.y + place.height, x + _PLACE // 2, made.y))
+        boxes.append(made)
+        bottom = made.y + made.height
+    return Picture(
+        x + _PLACE + _EDGE, bottom + _EDGE, tuple(boxes), tuple(arrows), _words(above, scope, groups, inside, zone)
+    )
 
 
-def _parts(zone: LandingZone, platform: AzurePlatform | None) -> list[tuple[str, str, list[str]]]:
-    spec = zone.spec
-    roles = [
-        f"{mapping.project_role_ref.name}: "
-        + ", ".join(
-            wording.role_name(role.azure_role_definition_id) + (" with a condition" if role.abac_condition else "")
-            for role in mapping.azure_role_definitions
-        )
-        for mapping in spec.azure_role_mappings
-    ]
-    if not roles and platform is not None:
+def _groups(zone: LandingZone, platform: AzurePlatform | None) -> Iterator[_Part]:
+    mappings = zone.spec.azure_role_mappings
+    for one in mappings:
         roles = [
-            f"{mapping.project_role_ref.name}: {wording.role_name(mapping.azure_role.id)}"
-            for mapping in platform.spec.azure_role_mappings
+            wording.role_name(role.azure_role_definition_id) + (" with a condition" if role.abac_condition else "")
+            for role in one.azure_role_definitions
         ]
-    function = spec.azure_function
-    return [
-        ("people", "Entra groups and their roles", roles),
-        ("infrastructure", "Resource groups", [f"{one.name} in {one.location}" for one in spec.resource_groups]),
-        ("infrastructure", "Deployment stacks", [one.name for one in spec.deployment_stacks]),
-        ("infrastructure", "Blueprints", [one.name for one in spec.blueprints]),
-        (
-            "infrastructure",
-            "Building blocks",
-            [one.called + ("" if one.mandatory else ", where a tenant wants it") for one in spec.building_blocks],
-        ),
-        ("function", "Function, after each run", [function.azure_function_url] if function is not None else []),
-    ]
+        yield _Part("people", f"Group {one.azure_group_suffix}: {one.project_role_ref.name}", roles)
+    if not mappings and platform is not None:
+        for mapping in platform.spec.azure_role_mappings:
+            title = f"Group {mapping.azure_role.alias}: {mapping.project_role_ref.name}"
+            yield _Part("people", title, [wording.role_name(mapping.azure_role.id)])
 
 
-def _box(x: int, y: int, width: int, kind: str, title: str, lines: list[str]) -> Box:
-    room = _LONGEST if width < _WIDTH // 2 else 2 * _LONGEST
-    shown = tuple(_short(plain(line), room) for line in lines[:12])
-    if len(lines) > 12:
-        shown = (*shown, f"and {len(lines) - 12} more")
-    return Box(x, y, width, 2 * _PAD + _LINE * (len(shown) + 1) - 8, kind, title, shown)
+def _inside(zone: LandingZone) -> Iterator[_Part]:
+    spec = zone.spec
+    yield _Part("thing", "Resource groups", [f"{one.name} in {one.location}" for one in spec.resource_groups])
+    yield _Part("thing", "Deployment stacks", [one.name for one in spec.deployment_stacks])
+    yield _Part("thing", "Blueprints", [one.name for one in spec.blueprints])
+    blocks = [one.called + ("" if one.mandatory else ", where a tenant wants it") for one in spec.building_blocks]
+    yield _Part("thing", "Building blocks", blocks)
+
+
+def _words(above: str, scope: str, groups: Sequence[_Part], inside: Sequence[_Part], zone: LandingZone) -> str:
+    told = [f"{scope}{', in ' + above[0].lower() + above[1:] if above else ''}"]
+    told += [f"{part.title} has {', '.join(part.lines)} there" for part in groups]
+    told += [f"{part.title}: {', '.join(part.lines)}" for part in inside]
+    if zone.spec.azure_function is not None:
+        told.append(f"After each run a function is called: {zone.spec.azure_function.azure_function_url}")
+    return plain(". ".join(told) + ".")
+
+
+def _box(x: int, y: int, width: int, part: _Part) -> Box:
+    room = int((width - 2 * _PAD) / _SIGN)
+    lines = [_short(plain(line), room) for line in part.lines[:_MOST]]
+    if len(part.lines) > _MOST:
+        lines.append(f"and {len(part.lines) - _MOST} more")
+    return Box(x, y, width, _HEADING + _LINE * len(lines), part.kind, _short(plain(part.title), room), tuple(lines))
 
 
 def _short(text: str, room: int) -> str:

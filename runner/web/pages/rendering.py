@@ -12,26 +12,43 @@ from typing import Any
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse, Response
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from runner import packaged
+from runner.domain.actor import Act, may_anywhere
 from runner.domain.harmless import plain
 from runner.domain.landing_zone import NEVER
+from runner.web.desk import Desk
 from runner.web.protection import STATIC
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_PIECES = 500  # of a template that are sent at once
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
 
 
 def page(request: Request, template: str, values: Mapping[str, Any], *, status: int = 200) -> Response:
     """The page, with who asks (`me`, a Desk or None) and the token of its forms (`csrf`) known to its template."""
-    around = {
+    return HTMLResponse(environment().get_template(template).render({**_around(request), **values}), status)
+
+
+def streamed(request: Request, template: str, values: Mapping[str, Any]) -> Response:
+    """The same, sent while it is still being laid out."""
+    stream = environment().get_template(template).stream({**_around(request), **values})
+    stream.enable_buffering(_PIECES)
+    return StreamingResponse(iter(stream), media_type="text/html")
+
+
+def _around(request: Request) -> dict[str, Any]:
+    desk: Desk | None = getattr(request.state, "desk", None)
+    mends = desk is not None and may_anywhere(desk.actor, Act.OPERATE)
+    return {
         "csrf": getattr(request.state, "csrf", ""),
-        "me": getattr(request.state, "desk", None),
+        "me": desk,
+        "wrong": desk.server.shelf.shelved.wrong if desk is not None and mends else None,
         "path": request.url.path,
         "now": datetime.now(UTC),
     }
-    return HTMLResponse(environment().get_template(template).render({**around, **values}), status)
 
 
 @cache
@@ -52,6 +69,7 @@ def environment() -> Environment:
     made.filters["plural"] = plural
     made.filters["span"] = span
     made.filters["every"] = every
+    made.filters["who"] = who
     made.globals["static"] = static_address
     return made
 
@@ -84,6 +102,14 @@ def _dated(file: Path, content: bytes) -> str:
 def log_line(text: str) -> str:
     """A line of an engine's log without its colours."""
     return plain(_COLOURS.sub("", text))
+
+
+def who(label: str) -> Markup:
+    """Whom a record names, by name; the id that it names them with is beside it."""
+    name, found, _ = label.rpartition(" (")
+    if not found or not label.endswith(")"):
+        return Markup("{}").format(plain(label))
+    return Markup('<span title="{}">{}</span>').format(plain(label), plain(name))
 
 
 def moment(value: datetime) -> str:

@@ -1,0 +1,56 @@
+"""What a landing zone's document says about deciding and versions, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.domain.harmless import plain
+from runner.domain.landing_zone import ApprovalRules, LandingZone
+
+_WHO = {
+    "always": "a person, every time something changes",
+    "when-destructive": "a person, where something is destroyed, replaced, taken away or given highest rights",
+    "never": "nobody: what is planned runs on",
+}
+_THEN = {"ask": "a person decides", "allow": "it runs on", "deny": "nobody may approve it"}
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Who decides on plans of a landing zone: its policy, the rules that go before it, and the checks that look first."""
+
+    who: str
+    rules: tuple[str, ...]
+    checks: tuple[str, ...]
+
+
+def approval(rules: ApprovalRules) -> Approval:
+    """The approval policy in words."""
+    told: Mapping[str, Any] = rules.model_dump(mode="json")
+    who = _WHO[rules.policy] + (", and never who asked" if rules.four_eyes else "")
+    return Approval(
+        who=who,
+        rules=tuple(plain(f"{one['name']}: {_THEN[one['then']]} where {one['when']}") for one in told.get("rules", ())),
+        checks=tuple(
+            plain(one["name"]) + (", which blocks what it does not pass" if one["blocks"] else "")
+            for one in told.get("checks", ())
+        ),
+    )
+
+
+def versions(zone: LandingZone) -> tuple[str, ...]:
+    """Which versions of what its tenants get."""
+    spec = zone.spec
+    blueprints = [
+        f"blueprint {one.name}: "
+        + (f"up to {one.max_auto_upgrade_version}" if one.max_auto_upgrade_version else "the one published last")
+        for one in spec.blueprints
+    ]
+    stacks = [f"deployment stack {one.name}: {one.deployed}" for one in spec.deployment_stacks]
+    blocks = [
+        f"building block {one.called}: {one.source}" + (f" {one.version}" if one.version else "")
+        for one in spec.building_blocks
+    ]
+    return tuple(plain(text) for text in (*blueprints, *stacks, *blocks))
