@@ -166,7 +166,7 @@ def a_hostile_plan(placed: Placed, *, many: int = 3000) -> Review:
         "javascript:alert(5)",
         "{{ 7 * 7 }}{% raw %}",
         "\x1b[31mred\x1b[0m\x07\x00",
-        "\ud83d\udca3" * 50,
+        "\U0001f4a3\u0627\u0644" * 50,
         "x" * 20_000,
     ]
     changes = [
