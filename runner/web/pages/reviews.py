@@ -132,6 +132,12 @@ def providers(kept: Mapping[str, Any]) -> str:
     return plain(f"{bundle.get('engine', '')} {bundle.get('engine_version', '')}   {told}{stand_ins}".strip())
 
 
+def stopped(kept: Mapping[str, Any]) -> bool:
+    """Whether a rule or a check lets nobody approve it (`Review.stops`)."""
+    blocks = any(check["blocks"] and check["outcome"] != "passed" for check in kept.get("checks") or ())
+    return blocks or (kept.get("verdict") or {}).get("then") == "deny"
+
+
 def texts(found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The texts of risks or warnings."""
     return tuple(plain(one.get("text", "")) for one in found)

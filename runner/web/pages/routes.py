@@ -312,7 +312,7 @@ def _of(desk: Desk, found: Run, search: str, begin: int) -> dict[str, Any]:
         "search": search,
         "begin": begin,
         "open": found.status in OPEN,
-        "approves": waits and kept is not None and desk.may(Act.APPROVE, found),
+        "approves": waits and kept is not None and not reviews.stopped(kept) and desk.may(Act.APPROVE, found),
         "rejects": (waits or found.status is Status.APPROVED) and not of_meshstack and desk.may(Act.APPROVE, found),
         "applies": found.status is Status.APPROVED and not found.options.get("apply") and desk.may(Act.OPERATE, found),
         "cancels": found.status in OPEN and desk.may(Act.OPERATE, found),
