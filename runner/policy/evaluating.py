@@ -1,8 +1,8 @@
 """Evaluates CEL expressions in a process of its own: started by `runner.policy.expressions`, and by nobody else.
 
-Reads one JSON object, `{"of": [[expression, variables], …], "first": bool}`, and writes a line of JSON for each: what it refers to and
-gave, or what is wrong; with `first` up to the first that is true. An expression can neither be interrupted (a macro in a macro over
-3,000 changes takes minutes) nor held to an amount of memory, so it is this process that is.
+Reads one JSON object, `{"of": [[expression, variables], …], "first": bool, "seconds": int}`, and writes a line of JSON for each: what it
+refers to and gave, or what is wrong; with `first` up to the first that is true. An expression can neither be interrupted (macros in macros
+over 3,000 changes takes minutes) nor held to an amount of memory, so it is this process that is.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-_SECONDS, _MEMORY = 5, 1024 * 1024 * 1024
+_MEMORY = 1024 * 1024 * 1024
 _LONGEST_WHY = 300
 
 
 def main() -> None:
-    _limit()
+    asked = json.load(sys.stdin)
+    _limit(asked["seconds"])
     sys.modules["cel.cli"] = types.ModuleType("cel.cli")  # the library's own command line, 0.3 s to import
     import cel
 
-    asked = json.load(sys.stdin)
     for expression, variables in asked["of"]:
         told = _told(cel, expression, variables)
         sys.stdout.write(json.dumps(told) + "\n")
@@ -55,8 +55,8 @@ def _first_line(text: str) -> str:
     return (text.splitlines() or [""])[0][:_LONGEST_WHY].rstrip(". ")
 
 
-def _limit() -> None:
-    for what, most in ((resource.RLIMIT_CPU, _SECONDS), (resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CORE, 0)):
+def _limit(seconds: int) -> None:
+    for what, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CORE, 0)):
         with contextlib.suppress(ValueError, OSError):  # a system that does not know this limit
             resource.setrlimit(what, (most, most))
 

@@ -19,17 +19,17 @@ from runner.domain import policy
 from runner.domain.policy import Evaluated, Unanswered
 from runner.policy import bounded
 
-_LIMIT = timedelta(seconds=30)  # of waiting; it works for 5 seconds at most
+_WAITING = 12  # times the seconds that it may work: a busy machine may let it wait
 _MOST_OUTPUT = 4 * 1024 * 1024
 _TOO_MUCH = Unanswered(why="it takes too long, or too much memory")
 
 
 @dataclass(frozen=True)
 class CelExpressions:
-    """Each expression that ends the process (by its limits, or by a fault of the library) is one that could not be evaluated; those after
-    it are evaluated all the same."""
+    """A process may work for these `seconds`. Each expression that ends it (by its limits, or by a fault of the library) is one that could
+    not be evaluated; those after it are evaluated all the same."""
 
-    limit: timedelta = _LIMIT
+    seconds: int = 5
 
     def evaluate(self, expressions: Sequence[str], variables: Mapping[str, Any]) -> tuple[Evaluated, ...]:
         answers: list[Evaluated] = []
@@ -57,9 +57,9 @@ class CelExpressions:
             [sys.executable, "-I", str(Path(__file__).with_name("evaluating.py"))],
             env={"PATH": os.defpath, "LANG": "C.UTF-8"},
             cwd=Path(tempfile.gettempdir()),
-            limit=self.limit,
+            limit=timedelta(seconds=_WAITING * self.seconds),
             most_output=_MOST_OUTPUT,
-            stdin=json.dumps({"of": asked, "first": first}).encode(),
+            stdin=json.dumps({"of": asked, "first": first, "seconds": self.seconds}).encode(),
         )
         lines = ended.output.split(b"\n")[:-1]  # one that was not ended is none
         return [json.loads(line) for line in lines]

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from runner.domain.actor import Grant, Role
+from runner.domain.check import CheckResult
 from runner.domain.plan import Action
+from runner.domain.review import Verdict
 from runner.domain.run import Status
 from tests.domain.test_review import change
 from tests.domain.test_review import made as a_review
@@ -49,6 +51,28 @@ def test_a_page_left_open_cannot_approve_a_newer_plan(web: Site) -> None:
     assert web.store.runs.get(run.id).status is Status.WAITING
     assert "my words" in answer.text  # nothing that was typed is lost
     assert "Another digest" in answer.text
+
+
+@pytest.mark.parametrize("by", ["check", "rule"])
+def test_what_the_policy_stops_says_so_and_has_no_button_to_approve_it(web: Site, by: str) -> None:
+    shown = a_review(change("groups", Action.CREATE, after={}))
+    finding = CheckResult(
+        name="conftest", blocks=True, outcome="failed", summary="<b>2</b>", findings=("a\u202eb",), cost=1.5
+    )
+    said = Verdict(rule="freeze", then="deny", message="Not in December.")
+    run = waiting(web, shown.model_copy(update={"checks": (finding,)} if by == "check" else {"verdict": said}))
+    person = web.person(ada(APPROVER))
+    page = person.get(f"/runs/{run.id}").text
+    told = (
+        ("blocks</strong>", "1.50", "&lt;b&gt;2", "a&lt;U+202E&gt;b")
+        if by == "check"
+        else ("The rule freeze says: nobody may approve it. Not in December.",)
+    )
+    assert all(text in page for text in told), page
+    assert "Approve exactly this" not in page
+    assert "Reject</button>" in page
+    assert person.post(f"/runs/{run.id}/approve", digest=run.digest).status_code == 409
+    assert web.store.runs.get(run.id).status is Status.WAITING
 
 
 def test_a_beginning_of_a_digest_is_not_enough_on_the_page(web: Site) -> None:
