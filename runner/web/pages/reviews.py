@@ -194,12 +194,6 @@ def bound_to(kept: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, plain(value)) for name, value in told.items() if value)
 
 
-def stopped(kept: Mapping[str, Any]) -> bool:
-    """Whether a rule or a check lets nobody approve it (`Review.stops`)."""
-    blocks = any(check["blocks"] and check["outcome"] != "passed" for check in kept.get("checks") or ())
-    return blocks or (kept.get("verdict") or {}).get("then") == "deny"
-
-
 def texts(found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The texts of risks or warnings."""
     return tuple(plain(one.get("text", "")) for one in found)

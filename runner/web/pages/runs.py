@@ -153,7 +153,7 @@ def _decision(desk: Desk, found: Run, kept: Mapping[str, Any] | None) -> dict[st
         "stopped": _stopped(kept or {}),
         "has_review": kept is not None,
         "stale": found.status in OPEN and documented is not None and documented != found.documents,
-        "approves": waits and kept is not None and not reviews.stopped(kept) and desk.may(Act.APPROVE, found),
+        "approves": waits and kept is not None and desk.may(Act.APPROVE, found),
         "rejects": (waits or found.status is Status.APPROVED) and not of_meshstack and desk.may(Act.APPROVE, found),
         "applies": found.status is Status.APPROVED and not found.options.get("apply") and desk.may(Act.OPERATE, found),
         "cancels": found.status in OPEN and desk.may(Act.OPERATE, found),
