@@ -62,10 +62,10 @@ def rows(change: Mapping[str, Any], *, everything: bool = False, whole: bool = F
     browser can show."""
     found = [_row(one, whole=whole) for one in change.get("attributes") or ()]
     if everything:
-        told = {row.path for row in found}
+        told = {one["path"] for one in change.get("attributes") or ()}
         flat = dict(_flat(change.get("after") if change.get("after") is not None else change.get("before")))
         found += [
-            Row(path, "same", _value(value, whole=whole), _value(value, whole=whole))
+            Row(plain(path), "same", _value(value, whole=whole), _value(value, whole=whole))
             for path, value in flat.items()
             if not any(path == one or path.startswith(f"{one}.") for one in told)
         ]

@@ -80,10 +80,12 @@ def tenants(
     chosen = _chosen(zone, text, status, only)
     asked: dict[str, Any] = {"zone": zone, "text": text, "status": status, "only": only}
     asked |= {"order": "" if order == "tenant" else order, "descending": descending}
+    everybody = FleetFilter(reach=())
+    counts = desk.counts(chosen)
     values = {
         "rows": desk.tenants(chosen, order=order, descending=descending, offset=begin, limit=ROWS),
-        "counts": desk.counts(chosen),
-        "all_counts": desk.counts(FleetFilter(reach=())),
+        "counts": counts,
+        "all_counts": counts if chosen == everybody else desk.counts(everybody),
         "zones": list(desk.zones()),
         "asked": asked,
         "order": order,
