@@ -31,7 +31,18 @@ from runner.store.sealing import Keyring
 from runner.store.tables import SCHEMA_VERSION, Sealed, metadata, store, tenants
 
 BUSY_TIMEOUT = timedelta(seconds=15)
-MIGRATIONS: Sequence[Callable[[Connection], None]] = ()
+
+
+def _from_before_the_first_release(connection: Connection) -> None:
+    raise Refused(
+        "The store was made by a version that was never released",
+        code="store-of-no-release",
+        detail="Its tables are others, and nothing is known of what lies in them.",
+        hint="Export states that matter with the version that made it (lzr state show TENANT --raw), then begin with a new store.",
+    )
+
+
+MIGRATIONS: Sequence[Callable[[Connection], None]] = (_from_before_the_first_release,)
 """The step from schema version n to n + 1 is at place n - 1; all of them run in one transaction."""
 
 _TENANT = select(tenants).where(tenants.c.tenant == bindparam("named")).with_for_update()

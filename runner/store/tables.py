@@ -41,7 +41,7 @@ from runner.domain.events import Kind
 from runner.domain.run import EXECUTING, Behavior, Status
 from runner.domain.subscription import Stage
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Counts up with every change of the tables; `database.MIGRATIONS` then says how the step is taken."""
 
 

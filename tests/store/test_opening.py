@@ -98,6 +98,16 @@ class TestSchema:
             opened(where, key)
         assert refused.value.code == "store-is-newer"
 
+    def test_a_store_from_before_the_first_release_is_refused_and_left_as_it_is(
+        self, where: str | Path, key: Path
+    ) -> None:
+        with opened(where, key) as store, store.database.writing() as tx:
+            tx.execute(update(tables.store).values(schema_version=1))
+        for _ in range(2):
+            with pytest.raises(Refused) as refused:
+                opened(where, key)
+            assert refused.value.code == "store-of-no-release"
+
     def test_the_database_itself_keeps_the_rules(self, store: Store) -> None:
         """Also against a program that forgets them."""
         from sqlalchemy.exc import IntegrityError
