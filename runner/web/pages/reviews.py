@@ -194,10 +194,13 @@ def bound_to(kept: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, plain(value)) for name, value in told.items() if value)
 
 
-def stopped(kept: Mapping[str, Any]) -> bool:
-    """Whether a rule or a check lets nobody approve it (`Review.stops`)."""
-    blocks = any(check["blocks"] and check["outcome"] != "passed" for check in kept.get("checks") or ())
-    return blocks or (kept.get("verdict") or {}).get("then") == "deny"
+def stopped(kept: Mapping[str, Any]) -> str:
+    """Why nobody may approve it (`Review.stopped`); empty where somebody may."""
+    verdict = kept.get("verdict") or {}
+    if verdict.get("then") == "deny":
+        return plain(f"The rule {verdict['rule']} denies it.")
+    blocking = [one["name"] for one in kept.get("checks") or () if one["blocks"] and one["outcome"] != "passed"]
+    return plain(f"It is blocked by {', '.join(blocking)}.") if blocking else ""
 
 
 def texts(found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
