@@ -290,8 +290,8 @@ def risks_of(
     risks = [
         Risk(
             code="deletes-contents",
-            text=f"Deletes {len(item.resources)} resources in the resource group {item.resource_group}; "
-            "approve with --confirm-delete and its name",
+            text=f"Deletes {len(item.resources)} resources in the resource group {item.resource_group}, "
+            "which has to be named to approve it",
         )
         for item in contents
     ]

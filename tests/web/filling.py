@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -218,9 +218,10 @@ def a_large_plan(placed: Placed, *, many: int = 3000) -> Review:
     return made(*changes, which=placed)
 
 
-def many_tenants(web: Site, count: int = 10_000) -> None:
+def many_tenants(web: Site, count: int = 10_000, named: Callable[[int], str] | None = None) -> None:
     """Tenants of twenty workspaces in four zones, nine of ten with a run."""
-    names = [f"ws{number % 20:02}.project-{number:05}" for number in range(count)]
+    named = named or (lambda number: f"ws{number % 20:02}.project-{number:05}")
+    names = [named(number) for number in range(count)]
     known = [
         Documented(
             tenant=name,

@@ -174,6 +174,12 @@ def test_who_decides_is_told_in_words() -> None:
     assert policies.approval(ApprovalRules(policy="never")).who == "nobody: what is planned runs on"
     four_eyes = policies.approval(ApprovalRules(policy="always", four_eyes=True))
     assert four_eyes.who.endswith("and never who asked")
+    rule = {"name": "no-owners", "when": "size(roles) > 0", "then": "deny"}
+    ruled = policies.approval(
+        ApprovalRules.model_validate({"rules": [rule], "checks": [{"name": "cost", "blocks": True}]})
+    )
+    assert ruled.rules == ("no-owners: nobody may approve it where size(roles) > 0",)
+    assert ruled.checks == ("cost, which blocks what it does not pass",)
 
 
 def read(example: str) -> tuple[LandingZone, Any]:

@@ -6,7 +6,7 @@ Drawn as SVG on the server; colours are the style sheet's, so that it is right i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.domain import wording
 from runner.domain.harmless import plain
@@ -72,7 +72,11 @@ def picture(zone: LandingZone, platform: AzurePlatform | None) -> Picture:
     for part in inside:
         held.append(_box(x + inset + _PAD, y, _PLACE - 2 * (inset + _PAD), part))
         y += held[-1].height + _GAP
-    place = Box(x + inset, top, _PLACE - 2 * inset, y - top + (0 if held else _GAP), "scope", scope, tuple(where))
+    people = [_box(_EDGE, 0, _LEFT, part) for part in groups]
+    tall = max(
+        y - top + (0 if held else _GAP), sum(box.height + _GAP for box in people) - _GAP
+    )  # so that no arrow misses it
+    place = Box(x + inset, top, _PLACE - 2 * inset, tall, "scope", scope, tuple(where))
     boxes = [place, *held]
     bottom = place.y + place.height
     if above:
@@ -81,13 +85,10 @@ def picture(zone: LandingZone, platform: AzurePlatform | None) -> Picture:
         bottom += _PAD
     arrows = []
     y = top
-    for part in groups:
-        made = _box(_EDGE, y, _LEFT, part)
-        boxes.append(made)
-        middle = made.y + made.height // 2
-        arrows.append((_EDGE + _LEFT, middle, place.x, min(middle, place.y + place.height - _GAP)))
-        y += made.height + _GAP
-    bottom = max(bottom, y - _GAP)
+    for box in people:
+        boxes.append(replace(box, y=y))
+        arrows.append((_EDGE + _LEFT, y + box.height // 2, place.x, y + box.height // 2))
+        y += box.height + _GAP
     if (function := zone.spec.azure_function) is not None:
         told = _Part("function", "Function, called after each run", [function.azure_function_url])
         made = _box(x, bottom + 2 * _PAD + _GAP, _PLACE, told)

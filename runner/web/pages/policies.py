@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from runner.domain.harmless import plain
 from runner.domain.landing_zone import ApprovalRules, LandingZone
@@ -28,15 +26,12 @@ class Approval:
 
 def approval(rules: ApprovalRules) -> Approval:
     """The approval policy in words."""
-    told: Mapping[str, Any] = rules.model_dump(mode="json")
     who = _WHO[rules.policy] + (", and never who asked" if rules.four_eyes else "")
+    blocks = ", which blocks what it does not pass"
     return Approval(
         who=who,
-        rules=tuple(plain(f"{one['name']}: {_THEN[one['then']]} where {one['when']}") for one in told.get("rules", ())),
-        checks=tuple(
-            plain(one["name"]) + (", which blocks what it does not pass" if one["blocks"] else "")
-            for one in told.get("checks", ())
-        ),
+        rules=tuple(plain(f"{one.name}: {_THEN[one.then]} where {one.when}") for one in rules.rules),
+        checks=tuple(plain(one.name) + (blocks if one.blocks else "") for one in rules.checks),
     )
 
 

@@ -194,6 +194,15 @@ def bound_to(kept: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((name, plain(value)) for name, value in told.items() if value)
 
 
+def stopped(kept: Mapping[str, Any]) -> str:
+    """Why nobody may approve it (`Review.stopped`); empty where somebody may."""
+    verdict = kept.get("verdict") or {}
+    if verdict.get("then") == "deny":
+        return plain(f"The rule {verdict['rule']} denies it.")
+    blocking = [one["name"] for one in kept.get("checks") or () if one["blocks"] and one["outcome"] != "passed"]
+    return plain(f"It is blocked by {', '.join(blocking)}.") if blocking else ""
+
+
 def texts(found: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The texts of risks or warnings."""
     return tuple(plain(one.get("text", "")) for one in found)

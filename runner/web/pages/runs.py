@@ -143,6 +143,7 @@ def _decision(desk: Desk, found: Run, kept: Mapping[str, Any] | None) -> dict[st
     """Who decided, and what may be decided by who asks."""
     of_meshstack = is_of_meshstack(found)
     waits = found.status is Status.WAITING and not of_meshstack
+    stopped = reviews.stopped(kept or {}) if waits else ""
     read = desk.server.shelf.shelved.read
     documented = read.digest(found.tenant) if read is not None and found.tenant in read.tenants else None
     return {
@@ -150,23 +151,14 @@ def _decision(desk: Desk, found: Run, kept: Mapping[str, Any] | None) -> dict[st
         "of_meshstack": of_meshstack,
         "approvals": desk.server.ports.runs.approvals(found.id),
         "contents": tuple(one["resource_group"] for one in (kept or {}).get("contents") or ()),
-        "stopped": _stopped(kept or {}),
+        "stopped": stopped,
         "has_review": kept is not None,
         "stale": found.status in OPEN and documented is not None and documented != found.documents,
-        "approves": waits and kept is not None and desk.may(Act.APPROVE, found),
+        "approves": waits and kept is not None and not stopped and desk.may(Act.APPROVE, found),
         "rejects": (waits or found.status is Status.APPROVED) and not of_meshstack and desk.may(Act.APPROVE, found),
         "applies": found.status is Status.APPROVED and not found.options.get("apply") and desk.may(Act.OPERATE, found),
         "cancels": found.status in OPEN and desk.may(Act.OPERATE, found),
     }
-
-
-def _stopped(kept: Mapping[str, Any]) -> str:
-    """Why nobody may approve it; empty where they may."""
-    verdict = kept.get("verdict") or {}
-    if verdict.get("then") == "deny":
-        return f"The zone's rule {verdict['rule']} denies it. {verdict.get('message', '')}".strip()
-    blocking = [one["name"] for one in kept.get("checks") or () if one.get("blocks") and one["outcome"] != "passed"]
-    return f"Blocked by {', '.join(blocking)}." if blocking else ""
 
 
 def _review(

@@ -61,14 +61,18 @@
   function refresh(place, part) {
     if (waiting.has(place)) { waiting.set(place, true); return; }
     waiting.set(place, false);
-    const below = document.getElementById("what"), before = below.getBoundingClientRect().top;
     htmx.ajax("GET", address + "?part=" + part, { target: place, swap: "innerHTML" }).finally(function () {
-      if (window.scrollY > 0) window.scrollBy(0, below.getBoundingClientRect().top - before);
       const again = waiting.get(place);
       waiting.delete(place);
       if (again) refresh(place, part);
     });
   }
+  const below = document.querySelector(".review");
+  let top = 0;
+  verdict.addEventListener("htmx:beforeSwap", function () { top = below.getBoundingClientRect().top; });
+  verdict.addEventListener("htmx:afterSwap", function () {
+    if (window.scrollY > 0 || busy(below)) window.scrollBy(0, below.getBoundingClientRect().top - top);
+  });
   function moved() { document.getElementById("moved").hidden = false; }
 
   function line(data) {
