@@ -234,6 +234,29 @@ def killed_at(act: Callable[..., None]) -> Callable[..., None]:
     return each
 
 
+def deliver(where: str, key: Path, message: str) -> None:
+    """Take a webhook that another process gets at the same moment."""
+    with opened(where, key) as store:
+        say("ready")
+        wait()
+        say("taken" if store.received.take("ci", message, until=NOW) else "repeated")
+
+
+def take_letters(where: str, key: Path, lease: str) -> None:
+    """Take letters one after the other until there are none, and send the last one only when told to."""
+    with opened(where, key) as store:
+        say("ready")
+        wait()
+        taken = []
+        while (letter := store.outbox.take(["ops"], now=NOW, lease=timedelta(seconds=float(lease)))) is not None:
+            taken.append(letter)
+        say(" ".join(letter.id for letter in taken) or "none")
+        wait()
+        for letter in taken:
+            store.outbox.sent(letter, now=NOW)
+        say("sent")
+
+
 ACTS: dict[str, Callable[..., None]] = {
     "open_new": open_new,
     "make_key": make_key,
@@ -245,6 +268,8 @@ ACTS: dict[str, Callable[..., None]] = {
     "claim": claim,
     "reserve": reserve,
     "watch": watch,
+    "deliver": deliver,
+    "take_letters": take_letters,
     "write": write,
     "record": record,
     "fill": fill,

@@ -14,8 +14,11 @@ from threading import Event
 import pytest
 
 from runner.domain.events import Kind
+from runner.domain.notice import Event as Happened
+from runner.domain.notice import notice_of
 from runner.domain.run import Status
 from runner.errors import Refused
+from runner.ports import Letter
 from runner.store.archive import back_up
 from runner.store.liveness import PostgresLiveness
 from runner.store.opening import Store
@@ -136,6 +139,32 @@ class TestTogether:
         store.runs.create(a_run())
         assert set(at_once([start("append", where, key) for _ in range(3)])) == {"done"}
         assert [entry.seq for entry in store.runs.events("r1")] == list(range(1, 152))
+
+    def test_a_webhook_that_comes_to_several_processes_is_taken_by_one(
+        self, store: Store, where: str | Path, key: Path, start: Start
+    ) -> None:
+        said = at_once([start("deliver", where, key, "msg_1") for _ in range(3)])
+        assert sorted(said) == ["repeated", "repeated", "taken"]
+
+    def test_each_letter_is_one_processs_and_when_it_is_killed_another_ones(
+        self, store: Store, where: str | Path, key: Path, start: Start
+    ) -> None:
+        names = [f"m{number:02}" for number in range(20)]
+        notices = {name: notice_of(Happened.WAITING, a_run(name), None, public_url="") for name in names}
+        store.outbox.put(
+            [Letter(name, "ops", "waiting", notice) for name, notice in notices.items()], seen=NOW, now=NOW
+        )
+        processes = [start("take_letters", where, key, 60) for _ in range(2)]
+        said = [[name for name in line.split() if name != "none"] for line in at_once(processes)]
+        assert sorted(name for each in said for name in each) == names
+        processes[0].kill()
+        processes[1].tell()
+        assert processes[1].hear() == "sent"
+        later = NOW + timedelta(seconds=60)
+        left = []
+        while (letter := store.outbox.take(["ops"], now=later, lease=timedelta(seconds=60))) is not None:
+            left.append(letter.id)
+        assert sorted(left) == sorted(said[0])
 
     def test_one_process_gets_the_run(self, store: Store, where: str | Path, key: Path, start: Start) -> None:
         an_approved_run(store)
