@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +16,7 @@ from runner.cli.places import Here
 from runner.cli.telling import report
 from runner.cli.words import ago, answer, duration, plain, review
 from runner.domain.access import AccessPlan, Addition, Invitation, Removal
-from runner.domain.events import Event
+from runner.domain.events import Event, Kind
 from runner.domain.review import Review
 from runner.domain.run import Behavior, Run, Status
 from runner.ports import Approval
@@ -111,17 +112,11 @@ class Reviewed:
     def review(self, run_id: str) -> dict[str, Any]:
         return self.kept.model_dump(mode="json")
 
-    def events(self, run_id: str) -> tuple[Event, ...]:
+    def events(self, run_id: str, *, kinds: Collection[Kind]) -> tuple[Event, ...]:
         return ()
 
     def approvals(self, run_id: str) -> tuple[Approval, ...]:
         return ()
-
-    def journal(self, run_id: str) -> Reviewed:
-        return self
-
-    def result(self, what: str) -> None:
-        return None
 
 
 @pytest.mark.parametrize("count", [3, 4])
