@@ -65,7 +65,8 @@ bench: engine ## Speed against the bare engine; ends with one line of JSON
 bench-agent: engine ## What the agent adds to the bare engine; ends with one line of JSON
 	$(BIN)/python -m benchmarks.agent
 
-bench-web: servers ## How soon the largest pages are there (needs Chromium); ends with one line of JSON
+bench-web: servers ## How soon the largest lists and pages are there (needs Chromium); ends with one line of JSON for each
+	$(BIN)/python -m benchmarks.web
 	$(BIN)/python -m benchmarks.pages
 
 screenshots: servers ## The pictures of pages in the README (needs Chromium)
