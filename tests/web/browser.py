@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ def chromium() -> str | None:
 
 
 needs_browser = pytest.mark.skipif(
-    chromium() is None and os.environ.get("TESTS_NEED") != "chromium",
-    reason="There is no Chromium: apt-get install chromium",
+    (chromium() is None or find_spec("playwright") is None) and os.environ.get("TESTS_NEED") != "chromium",
+    reason="Chromium and playwright are needed: apt-get install chromium, make servers",
 )
 
 
