@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import threading
@@ -25,6 +26,9 @@ from runner.sandbox.certificates import Certificates
 from tests.channels.conftest import Speak, a_notice, channel
 
 PASSWORD = "smtp-canary-1d7e"
+
+# aiosmtpd leaves connections open whose other side broke off; they are found here, and not within some later test
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @dataclass
@@ -99,6 +103,7 @@ def post(certificates: Certificates) -> Iterator[Post]:
             return mailbox
 
         yield start
+    gc.collect()
 
 
 def to_mail(mailbox: Mailbox, **fields: Any) -> Channel:
