@@ -185,3 +185,6 @@ def _tell(notifier: Notifier, over: threading.Event) -> None:
         except RunnerError as error:
             log.warning("background_failed", extra={"work": "notify", "code": error.code, "detail": error.detail})
             wait = _AWAY
+        except Exception as error:
+            log.error("background_failed", exc_info=error, extra={"work": "notify"})
+            wait = _AWAY

@@ -54,10 +54,10 @@ def _taken(request: Request, name: str, body: bytes) -> Response:
     except RunnerError:
         rates.take("bad-token", client_of(request))
         raise
-    rates.take("change", trigger.actor.id)
     if came.asked is None:
         return JSONResponse({"id": came.id, "runs": [], "refused": []})
     try:
+        rates.take("change", trigger.actor.id)
         done = _start(server, trigger, came.asked)
     except RunnerError:
         hooks.store.forget(trigger.name, came.id)  # nothing was begun: its sender may send it again

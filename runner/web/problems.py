@@ -21,6 +21,8 @@ _BY_CODE = {
     "no-review": 404,
     "token-not-good": 401,
     "webhook-unsigned": 401,
+    "webhook-too-old": 401,
+    "webhook-too-new": 401,
     "webhook-signature-wrong": 401,
     "webhook-too-large": 413,
     "too-large": 413,
