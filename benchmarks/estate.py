@@ -71,4 +71,10 @@ def documents(directory: Path, tenants: int) -> Path:
 def environment(sandbox_directory: Path, store: Path) -> dict[str, str]:
     """What a runner or the bare engine is started with."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, "LZR_SANDBOX": str(sandbox_directory), "LZR_STORE": str(store), "LZ_CLIENT_SECRET": SECRET}
+    return {
+        **kept,
+        "LZR_SANDBOX": str(sandbox_directory),
+        "LZR_STORE": str(store),
+        "LZR_AUDIT_KEY_FILE": str(store.with_name(f"{store.name}-audit-key")),
+        "LZ_CLIENT_SECRET": SECRET,
+    }

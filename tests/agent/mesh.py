@@ -149,6 +149,7 @@ def opened_mesh(directory: Path) -> Iterator[Mesh]:
     with MeshStack(directory / "mesh") as stack, ExitStack() as running:
         settings = {
             "LZR_STORE": str(directory / "store"),
+            "LZR_AUDIT_KEY_FILE": str(directory / "audit-key"),
             "LZR_CA_FILE": str(stack.ca_file),
             "LZR_LOG_LEVEL": "error",
         }

@@ -34,6 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
                 patched.delenv(name, raising=False)
             patched.setenv("LZR_STORE", str(tmp_path / "store"))
             patched.setenv("LZR_STORE_KEY_FILE", str(tmp_path / "key"))
+            patched.setenv("LZR_AUDIT_KEY_FILE", str(tmp_path / "audit-key"))
             patched.setattr("runner.cli.places.getpass.getuser", lambda: "the tests (token:x)")
             return _told(cli.run(arguments), capsys)
 
