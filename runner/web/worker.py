@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from runner.app import recovery, reviewing
 from runner.app.reviewing import APPLY, SCHEDULED, every_run
+from runner.documents import Documents
 from runner.domain.actor import Grant, Role
 from runner.domain.landing_zone import NEVER
 from runner.domain.run import EXECUTING, Run, Status
@@ -72,13 +73,19 @@ class Worker:
 
     def _take_up(self, durable: Durable) -> None:
         """Begin what waits for anybody, what people asked for first, as far as there is room."""
-        runs = self._server.ports.runs
-        for run in every_run(runs, Status.APPROVED):
+        if durable.room:
+            self._apply_approved(durable)
+        if durable.room:
+            self._plan_unclaimed(durable)
+
+    def _apply_approved(self, durable: Durable) -> None:
+        for run in every_run(self._server.ports.runs, Status.APPROVED):
             if run.options.get(APPLY) and "continues" not in run.options and durable.room and self._free(run):
                 with suppress(Refused):  # another server was quicker
                     durable.apply(run)
-        if not durable.room:
-            return
+
+    def _plan_unclaimed(self, durable: Durable) -> None:
+        runs = self._server.ports.runs
         for run in runs.unclaimed(limit=_AT_ONCE):
             room = durable.room_for_scheduled if run.options.get(SCHEDULED) else durable.room
             if room and self._free(run) and self._mine(run):
@@ -107,26 +114,25 @@ class Worker:
         """Create runs for tenants that are due; one server at a time does it, so that none gets two."""
         with suppress(Refused), self._store.liveness.hold(_SCHEDULER):
             read = self._server.shelf.shelved.read
+            if read is None:
+                return
             counts = self._server.fleet.zones((Grant(role=Role.VIEWER),))
-            for zone in read.zones.values() if read is not None else ():
+            for zone in read.zones.values():
                 every = zone.spec.reconcile_every
-                if every == NEVER or read is None:
+                if every == NEVER:
                     continue
                 most = at_once(counts.get(zone.name, 0), every, look=_LOOK)
                 for tenant in self._due_in(zone.name, every, most):
                     if tenant in read.tenants:
                         with suppress(Refused):  # it is being deleted
-                            self._start(tenant)
+                            self._start(read, tenant)
 
     def _due_in(self, zone: str, every: timedelta, most: int) -> list[str]:
         now = self._server.now
         found = self._server.fleet.due(zone, before=now - every, limit=4 * most)
         return [name for name, last in found.items() if last is None or due_at(name, last, every) <= now][:most]
 
-    def _start(self, tenant: str) -> None:
-        read = self._server.shelf.shelved.read
-        if read is None:
-            return
+    def _start(self, read: Documents, tenant: str) -> None:
         reviewing.start(
             read.for_run(tenant),
             run_id=self._server.new_id(),
