@@ -11,10 +11,11 @@ from sqlalchemy import insert, update
 
 from runner.domain import plan
 from runner.domain.access import AccessPlan, Addition, Invitation, Removal
+from runner.domain.block_review import BlockReview
 from runner.domain.configuration import Placed
 from runner.domain.invocation import invocation
 from runner.domain.plan import ResourceChange
-from runner.domain.review import Contents, Review
+from runner.domain.review import Contents, Review, Sentence
 from runner.domain.run import Behavior, Status
 from runner.ports import Documented
 from runner.store import tables
@@ -201,6 +202,27 @@ def a_hostile_plan(placed: Placed, *, many: int = 3000) -> Review:
 
 def _entry(address: str) -> dict[str, Any]:
     return {"address": address, "mode": "managed", "type": "azapi_resource", "name": "this"}
+
+
+def a_block(block: str, text: str, change: ResourceChange) -> BlockReview:
+    """A review of a building block that makes one thing."""
+    return BlockReview(
+        run="r",
+        block=block,
+        name="Storage",
+        behavior="APPLY",
+        source="https://git.example/x",
+        commit="c" * 40,
+        engine="tofu",
+        engine_version="1.10.0",
+        providers={},
+        plan_file="p",
+        predecessor=False,
+        sentences=(Sentence(sign="+", text=text, address=change.address),),
+        changes=(change,),
+        drift=(),
+        counts={"add": 1, "resources": 1},
+    )
 
 
 def a_large_plan(placed: Placed, *, many: int = 3000) -> Review:

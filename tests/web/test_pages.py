@@ -10,10 +10,9 @@ import pytest
 
 from runner.domain.access import Warn
 from runner.domain.actor import Grant, Role
-from runner.domain.block_review import BlockReview
 from runner.domain.events import Kind
 from runner.domain.plan import Action
-from runner.domain.review import Contents, Sentence
+from runner.domain.review import Contents
 from runner.domain.run import Failure, Run, Status
 from runner.durable import new_id
 from tests.domain.test_review import change
@@ -188,23 +187,7 @@ def test_a_failure_is_told_with_whose_turn_it_is(web: Site, me: Person) -> None:
 
 
 def test_a_building_blocks_run_is_decided_in_meshstack(web: Site, me: Person) -> None:
-    block = BlockReview(
-        run="r",
-        block="b1",
-        name="Storage",
-        behavior="APPLY",
-        source="https://git.example/x",
-        commit="c" * 40,
-        engine="tofu",
-        engine_version="1.10.0",
-        providers={},
-        plan_file="p",
-        predecessor=False,
-        sentences=(Sentence(sign="+", text="a bucket", address="module.x.azapi_resource.this"),),
-        changes=(filling.thing("x", ["create"], after={"a": 1}),),
-        drift=(),
-        counts={"add": 1, "resources": 1},
-    )
+    block = filling.a_block("b1", "a bucket", filling.thing("x", ["create"], after={"a": 1}))
     run = a_run(new_id(), "b1", landing_zone="Storage", options={"meshstack": {"run": "m"}}, workspace="w")
     web.store.runs.create(run)
     web.store.runs.move(run.id, Status.PLANNING, now=web.server.now, executor="tests")

@@ -16,7 +16,7 @@ from runner.domain.block_review import BlockReview
 from runner.domain.facts import BlockFacts, Facts, Source
 from runner.domain.landing_zone import ApprovalRules, LandingZone
 from runner.domain.plan import Action
-from runner.domain.review import Contents, Review, Sentence, StaleTags
+from runner.domain.review import Contents, Review, StaleTags
 from runner.domain.subscription import Step
 from runner.web.pages import documented, policies, reviews
 from runner.web.pages.comparing import compared
@@ -24,7 +24,7 @@ from runner.web.pages.picture import Box, picture
 from runner.web.pages.rendering import ago, every, who
 from tests.domain.documents import placed
 from tests.domain.test_review import change, made
-from tests.web.filling import a_plan, thing
+from tests.web.filling import a_block, a_plan, thing
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "documents"
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
@@ -115,23 +115,7 @@ def test_people_are_told_with_what_identifies_them() -> None:
 
 
 def test_a_building_blocks_review_is_shown_alike() -> None:
-    block = BlockReview(
-        run="r",
-        block="b",
-        name="Storage",
-        behavior="APPLY",
-        source="https://git.example/x",
-        commit="c" * 40,
-        engine="tofu",
-        engine_version="1.10.0",
-        providers={},
-        plan_file="p",
-        predecessor=False,
-        sentences=(Sentence(sign="+", text="x", address="azapi_resource.x"),),
-        changes=(thing("x", ["create"], after={}),),
-        drift=(),
-        counts={"add": 1},
-    )
+    block = a_block("b", "x", thing("x", ["create"], after={}))
     found = kept(block)
     assert reviews.changes(found).total == 1
     assert not [*reviews.people(found), *reviews.beside(found), *reviews.steps(found)]
