@@ -264,14 +264,20 @@ class Lazily(Generic[Made]):
         return getattr(self.real, name)
 
 
+def outside(settings: Settings) -> Network:
+    """The way out that the settings say, whatever a sandbox has: to what is the same there, as git, issuers and a meshStack."""
+    from runner.network.way_out import Network
+
+    return Network(proxy=settings.proxy, no_proxy=settings.no_proxy, ca_file=settings.ca_file)
+
+
 def _module_sources(runner: Runner) -> ModuleSources:
     """Where building blocks come from. Git goes the way out that the settings say, also in the sandbox: code is the same there."""
-    from runner.network.way_out import Network
     from runner.store.filelocks import locked
     from runner.terraform.module_sources import ModuleSources
 
     settings = runner.settings
-    network = Network(proxy=settings.proxy, no_proxy=settings.no_proxy, ca_file=settings.ca_file)
+    network = outside(settings)
     for value in network.secrets():
         runner.redactor.add(value)
     way_out = network.environment()

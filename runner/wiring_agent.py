@@ -44,7 +44,7 @@ _PATIENCE = timedelta(minutes=15)  # for another run that fetches the same
 def open_agent(runner: wiring.Runner, config: Config) -> Iterator[Agent]:
     """The agent of this process, known to others as alive meanwhile. InputError where its key cannot be used."""
     settings = runner.settings
-    network = Network(proxy=settings.proxy, no_proxy=settings.no_proxy, ca_file=settings.ca_file)
+    network = wiring.outside(settings)
     api = config.api
     for value in (*network.secrets(), api.client_secret.get_secret_value(), api.password.get_secret_value()):
         runner.redactor.add(value)

@@ -39,10 +39,10 @@ _SILENCE = 60.0  # seconds; a stream says at least that it is there
 @contextmanager
 def connected(settings: Settings) -> Iterator[Remote]:
     """The server of these settings."""
-    from runner.network.way_out import Network
+    from runner.wiring import outside
 
     assert settings.server is not None  # noqa: S101 - whoever calls has looked
-    network = Network(proxy=settings.proxy, no_proxy=settings.no_proxy, ca_file=settings.ca_file)
+    network = outside(settings)
     with network.client(network.tls()) as client:
         client.base_url = httpx.URL(f"{settings.server}/api/v1/")
         client.auth = _Bearer(settings, client)

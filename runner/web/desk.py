@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -289,15 +289,7 @@ class Desk:
             raise not_allowed(self.actor, act, f"runs of {snapshot.placed.tenant.name}")
 
     def _narrowed(self, chosen: FleetFilter) -> FleetFilter:
-        return FleetFilter(
-            reach=self.reach,
-            zone=chosen.zone,
-            text=chosen.text,
-            statuses=chosen.statuses,
-            drifted=chosen.drifted,
-            documented=chosen.documented,
-            behind=chosen.behind,
-        )
+        return replace(chosen, reach=self.reach)
 
 
 def _no_tenant(name: str) -> InputError:

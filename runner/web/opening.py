@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from runner import wiring
 from runner.domain.server_config import Limits, ServerConfig
 from runner.durable import new_id
-from runner.network.way_out import Network
 from runner.web.app import Entrance, build
 from runner.web.gate import StoreGate, rights
 from runner.web.hooks import Hooks
@@ -48,7 +47,7 @@ def opened(
     """The server of this runner; `address` is how it is reached where the configuration does not say. `show` puts a code for whoever
     sits at the machine on its terminal."""
     settings, store = runner.settings, runner.store
-    network = Network(proxy=settings.proxy, no_proxy=settings.no_proxy, ca_file=settings.ca_file)
+    network = wiring.outside(settings)
     for value in network.secrets():
         runner.redactor.add(value)
     server = Server(
