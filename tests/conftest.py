@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.postgres", "tests.estate"]
+pytest_plugins = ["tests.postgres", "tests.store.fixtures", "tests.estate"]
 
 settings.register_profile("lzr", deadline=None)
 settings.load_profile("lzr")

@@ -1,7 +1,4 @@
-"""A real PostgreSQL for tests: one server per pytest process, on a socket of its own, and an empty database for each test.
-
-Use it with `pytest_plugins = ("tests.postgres",)` in the test module.
-"""
+"""A real PostgreSQL for tests: one server per pytest process, on a socket of its own, and an empty database for each test."""
 
 from __future__ import annotations
 

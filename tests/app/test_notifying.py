@@ -25,8 +25,6 @@ from tests.channels.conftest import serve as serve
 from tests.channels.conftest import speak as speak
 from tests.store.making import HOUR, NOW, a_run, a_waiting_run, an_approved_run
 
-pytest_plugins = ("tests.store.fixtures",)
-
 SECOND = timedelta(seconds=1)
 Telling = Callable[..., Notifier]
 

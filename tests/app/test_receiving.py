@@ -17,8 +17,6 @@ from runner.errors import InputError, Refused
 from runner.store.opening import Store
 from tests.store.making import NOW
 
-pytest_plugins = ("tests.store.fixtures",)
-
 SECRETS = {"HOOK": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "GH": "a secret that nobody can guess"}
 STANDARD = Trigger.model_validate({"name": "ci", "secrets": [{"env": "HOOK"}]})
 GITHUB = Trigger.model_validate({"name": "gh", "sender": "github", "secrets": [{"env": "GH"}]})

@@ -10,8 +10,6 @@ import pytest
 from runner.domain.run import Status
 from tests.estate import TENANT, Estate, opened_estate
 
-pytest_plugins = ("tests.postgres",)
-
 GUESTS = {"dev1@corp.example", "dev2@partner.example", "lead@corp.example"}
 LATE = {"kind": "lag", "of": "users", "hiddenFrom": "directory", "seconds": 12}
 

@@ -13,8 +13,6 @@ import yaml
 from tests.estate import TENANT, Estate
 from tests.terraform import servers
 
-pytest_plugins = ("tests.postgres",)
-
 SUBSCRIPTION = "4f1c2d30-0000-4000-8000-000000000001"
 
 

@@ -24,8 +24,6 @@ from runner.store.sealing import Keyring
 from runner.store.tables import audit, audit_head
 from tests.store.making import HOUR, NOW, a_run, a_state, a_waiting_run, an_approval, opened
 
-pytest_plugins = ("tests.store.fixtures",)
-
 
 def told(store: Store) -> list[tuple[str, str, str]]:
     return [(entry.what, entry.by, entry.about) for entry in store.audit.entries()]

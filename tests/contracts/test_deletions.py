@@ -13,8 +13,6 @@ from runner.ports import Deletions
 from runner.store.opening import Store
 from tests.store.making import HOUR, NOW
 
-pytest_plugins = ("tests.store.fixtures",)
-
 SNAPSHOT = {"placed": {"tenant": "shop"}, "files": []}
 
 

@@ -13,8 +13,6 @@ from runner.ports import SCHEDULE, Documented, FleetFilter
 from runner.store.opening import Store
 from tests.store.making import HOUR, NOW, a_run, a_waiting_run, an_approved_run
 
-pytest_plugins = ("tests.store.fixtures",)
-
 EVERYWHERE = (Grant(role=Role.VIEWER),)
 ALL = FleetFilter(reach=EVERYWHERE)
 

@@ -14,8 +14,6 @@ from runner.errors import Refused
 from runner.store.opening import Store
 from tests.store.making import NOW, a_run, a_waiting_run, an_approved_run
 
-pytest_plugins = ("tests.store.fixtures",)
-
 POOL = tuple(f"4f1c2d30-0000-4000-8000-00000000000{number}" for number in range(1, 5))
 LATER = NOW + timedelta(minutes=5)
 ONE, OTHER = "acme.shop.one", "acme.shop.other"

@@ -18,8 +18,6 @@ from runner.store.opening import Store
 from tests.doubles.invitations import Claims, MemoryInvitations
 from tests.store.making import NOW, opened
 
-pytest_plugins = ("tests.store.fixtures",)
-
 TENANT = "11111111-0000-4000-8000-00000000000a"
 ADDRESS = "dev@partner.example"
 GUEST = "22222222-0000-4000-8000-000000000002"

@@ -13,8 +13,6 @@ from runner.ports import Letter
 from runner.store.opening import Store
 from tests.store.making import HOUR, NOW, a_run, a_waiting_run
 
-pytest_plugins = ("tests.store.fixtures",)
-
 SECOND = timedelta(seconds=1)
 LEASE = timedelta(minutes=5)
 OPS = ("ops",)

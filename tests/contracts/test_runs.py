@@ -20,8 +20,6 @@ from runner.store.opening import Store
 from runner.store.runs import SqlRuns
 from tests.store.making import HOUR, NOW, a_run, a_waiting_run, an_approval, an_approved_run, opened
 
-pytest_plugins = ("tests.store.fixtures",)
-
 
 @pytest.fixture
 def runs(store: Store) -> Runs:

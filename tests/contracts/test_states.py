@@ -21,8 +21,6 @@ from runner.ports import Attempt, LockHolder, States
 from runner.store.opening import Store
 from tests.store.making import NOW, a_run, a_state, opened, sha256
 
-pytest_plugins = ("tests.store.fixtures",)
-
 TENANT = "acme.shop.prod"
 
 

@@ -18,8 +18,6 @@ from runner.store.tables import tokens
 from runner.store.tokens import new_id
 from tests.store.making import HOUR, NOW, opened
 
-pytest_plugins = ("tests.store.fixtures",)
-
 DAY = timedelta(days=1)
 
 

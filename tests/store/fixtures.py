@@ -1,4 +1,4 @@
-"""Fixtures for whoever tests with a store: `pytest_plugins = ("tests.store.fixtures",)` in the test module."""
+"""Fixtures for whoever tests with a store."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 
 from runner.store.opening import Store
 from tests.store.making import opened
-
-pytest_plugins = ("tests.postgres",)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -17,8 +17,6 @@ from runner.store.liveness import FileLiveness, PostgresLiveness
 from tests.postgres import Postgres
 from tests.store.test_processes import eventually
 
-pytest_plugins = ("tests.store.fixtures",)
-
 BRISK = timedelta(milliseconds=50)
 
 

@@ -24,8 +24,6 @@ from runner.store.sealing import Keyring
 from tests.postgres import Postgres
 from tests.store.making import NOW, a_run, a_state, audit_keys, opened
 
-pytest_plugins = ("tests.store.fixtures",)
-
 CANARY = "canary-7c1d"
 
 

@@ -26,8 +26,6 @@ from runner.store.sealing import Keyring
 from runner.store.upkeep import check, rotate_key
 from tests.store.making import HOUR, NOW, a_run, a_state, a_waiting_run, an_approved_run, audit_keys, opened
 
-pytest_plugins = ("tests.store.fixtures",)
-
 TENANT = "acme.shop.prod"
 
 

@@ -37,8 +37,6 @@ from tests.domain.documents import placed
 from tests.store.making import NOW
 from tests.terraform import servers
 
-pytest_plugins = ("tests.store.fixtures",)
-
 SECRETS = {"ACCESS": servers.ACCESS_KEY, "KEY_ID": "testing", "KEY": "testing", "PASSWORD": "state-password"}
 REMOTE = ("pg", "s3", "http", "azurerm")
 OUTPUTS = {"group": {"value": "g", "type": "string"}}

@@ -22,8 +22,6 @@ from runner.terraform.state_service import StateService
 from runner.terraform.workspace import Sources
 from tests.store.making import NOW
 
-pytest_plugins = ("tests.store.fixtures",)
-
 STOP = threading.Event()
 
 

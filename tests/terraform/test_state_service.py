@@ -26,8 +26,6 @@ from tests.engine.run import terraform
 from tests.postgres import Postgres
 from tests.store.making import NOW, a_state, opened
 
-pytest_plugins = ("tests.store.fixtures",)
-
 TENANT = "acme.shop.prod"
 TERRAFORM = terraform()
 LOCK = {"ID": "l1", "Operation": "OperationTypePlan", "Who": "anna@host", "Created": "2026-03-04T05:06:07Z"}

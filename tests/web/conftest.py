@@ -11,8 +11,6 @@ from runner.store.opening import Store
 from tests.store.making import opened
 from tests.web.serving import Site, site
 
-pytest_plugins = ("tests.store.fixtures",)
-
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Site]:
