@@ -75,6 +75,5 @@ def environment(sandbox_directory: Path, store: Path) -> dict[str, str]:
         **kept,
         "LZR_SANDBOX": str(sandbox_directory),
         "LZR_STORE": str(store),
-        "LZR_AUDIT_KEY_FILE": str(store.with_name(f"{store.name}-audit-key")),
         "LZ_CLIENT_SECRET": SECRET,
     }

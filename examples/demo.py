@@ -87,7 +87,6 @@ def sandbox() -> Iterator[dict[str, str]]:
             **{name: value for name, value in os.environ.items() if not name.startswith(("LZR_", "ARM_", "AZURE_"))},
             "LZR_SANDBOX": str(directory),
             "LZR_STORE": str(PLACE / "store"),
-            "LZR_AUDIT_KEY_FILE": str(PLACE / "audit-key"),
             "LZ_CLIENT_SECRET": "sandbox-runner-secret",
         }
 

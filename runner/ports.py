@@ -496,9 +496,11 @@ class Runs(Protocol):
         reach: Sequence[Grant] | None = None,
         zone: str | None = None,
         before: Run | None = None,
+        newest: bool = False,
         limit: int = 50,
     ) -> tuple[Run, ...]:
-        """Runs, newest first; those that any grant of `reach` reaches, and older than `before`."""
+        """Runs, newest first; those that any grant of `reach` reaches, and older than `before`. `newest` leaves out those whose tenant
+        was run again since."""
 
     def unclaimed(self, *, limit: int) -> tuple[Run, ...]:
         """Pending runs that any server may take: the oldest first, and those by schedule (`requested_by` is SCHEDULE) after all others."""

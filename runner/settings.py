@@ -129,11 +129,11 @@ class Settings(BaseSettings):
     @classmethod
     def _apart_from_the_real_world(cls, given: dict[str, object]) -> dict[str, object]:
         """What was tried in a sandbox, states and approvals of function calls, must never be taken for Azure's."""
-        if given.get("sandbox") and not given.get("store"):
-            place = Path(str(given["sandbox"]))
-            own_key = {} if given.get("audit_key") else {"audit_key_file": str(place / "audit-key")}
-            return {**own_key, **given, "store": str(place / "store")}
-        return given
+        if not given.get("sandbox"):
+            return given
+        place = Path(str(given["sandbox"]))
+        own_key = {} if given.get("audit_key") else {"audit_key_file": str(place / "audit-key")}
+        return {"store": str(place / "store"), **own_key, **given}
 
     @field_validator("no_proxy", "function_hosts", mode="before")
     @classmethod

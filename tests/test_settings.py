@@ -67,6 +67,26 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
     assert settings.read().store.get_secret_value() == settings.default_store()
 
 
+@pytest.mark.parametrize("store", ["", "/elsewhere/store"])
+def test_a_sandbox_has_a_store_and_an_audit_key_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: str
+) -> None:
+    monkeypatch.setenv("LZR_SANDBOX", str(tmp_path))
+    monkeypatch.setenv("LZR_STORE", store)
+    read = settings.read()
+    assert read.store.get_secret_value() == (store or str(tmp_path / "store"))
+    assert read.audit_key_file == tmp_path / "audit-key"
+
+
+@pytest.mark.parametrize(("name", "value"), [("LZR_AUDIT_KEY_FILE", "/elsewhere/key"), ("LZR_AUDIT_KEY", "canary")])
+def test_an_audit_key_that_is_named_is_taken_in_a_sandbox_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    monkeypatch.setenv("LZR_SANDBOX", str(tmp_path))
+    monkeypatch.setenv(name, value)
+    assert settings.read().audit_key_file == (Path(value) if name.endswith("FILE") else None)
+
+
 def test_paths_that_the_engine_gets_as_well_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ca = certificates.ensure(tmp_path, names=["localhost"], now=datetime.now(UTC)).ca_file
     (tmp_path / "mirror").mkdir()

@@ -52,12 +52,13 @@ class RunJournal:
         self.log_all([(level, text)])
 
     def log_all(self, lines: Sequence[tuple[str, str]]) -> None:
-        """While the store is away for a moment they are kept, and follow with later ones: it is no reason to stop an engine."""
+        """A text of several lines is an entry for each, and is redacted as one: a secret may have several lines too. While the store is
+        away for a moment they are kept, and follow with later ones: it is no reason to stop an engine."""
         step = self.current[-1] if self.current else ""
         for first in range(0, len(lines), _AT_ONCE):
             for level, text in lines[first : first + _AT_ONCE]:
-                said = {"step": step, "level": level, "text": text[:_LONGEST_LINE]}
-                self.unsaid.append(redacted(said, self.redact))
+                said = self.redact(text)[:_LONGEST_LINE].rstrip("\n").split("\n")
+                self.unsaid.extend({"step": step, "level": self.redact(level), "text": line} for line in said)
             try:
                 self.runs.append_log(self.run, list(self.unsaid), now=self.now())
                 self.unsaid.clear()

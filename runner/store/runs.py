@@ -19,7 +19,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
@@ -150,6 +150,7 @@ class SqlRuns:
         reach: Sequence[Grant] | None = None,
         zone: str | None = None,
         before: Run | None = None,
+        newest: bool = False,
         limit: int = 50,
     ) -> tuple[Run, ...]:
         query: Select[Any] = _ROW.order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
@@ -163,6 +164,10 @@ class SqlRuns:
             query = query.where(runs.c.landing_zone == zone)
         if before is not None:
             query = query.where(tuple_(runs.c.created, runs.c.id) < (before.created, before.id))
+        if newest:
+            later = runs.alias()
+            since = tuple_(later.c.created, later.c.id) > tuple_(runs.c.created, runs.c.id)
+            query = query.where(~exists().where(later.c.tenant == runs.c.tenant, since))
         with self._database.reading() as tx:
             return tuple(_run(row) for row in tx.execute(query))
 

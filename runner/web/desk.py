@@ -66,11 +66,12 @@ class Desk:
         zone: str | None = None,
         statuses: Sequence[Status] | None = None,
         before: Run | None = None,
+        newest: bool = False,
         limit: int = 50,
     ) -> tuple[Run, ...]:
-        """Runs that the actor may see, newest first."""
+        """Runs that the actor may see, newest first; see `Runs.find`."""
         return self.server.ports.runs.find(
-            tenant=tenant, zone=zone, statuses=statuses, reach=self.reach, before=before, limit=limit
+            tenant=tenant, zone=zone, statuses=statuses, reach=self.reach, before=before, newest=newest, limit=limit
         )
 
     def inbox(

@@ -141,6 +141,8 @@ class TestFinding:
         assert [run.id for run in runs.find(tenant="t1")] == ["r5", "r3", "r1"]
         assert [run.id for run in runs.find(statuses=[Status.PENDING])] == ["r5", "r4"]
         assert [run.id for run in runs.find(tenant="t1", statuses=[Status.SUPERSEDED])] == ["r3", "r1"]
+        assert [run.id for run in runs.find(newest=True)] == ["r5", "r4"]
+        assert runs.find(newest=True, statuses=[Status.SUPERSEDED]) == ()
         assert runs.find(statuses=[]) == ()
         assert runs.find(tenant="nobody") == ()
 

@@ -69,8 +69,8 @@ def test_filters_of_the_inbox_hold_on_its_next_page(web: Site, me: Person) -> No
 
 def test_an_empty_inbox_says_what_is_going_on(web: Site, me: Person) -> None:
     told = text(me.get("/"))
-    assert "Nothing waits for you. Nothing is at work, and nothing failed lately." in told
-    assert "lately. Start a run of a tenant" in told
+    assert "Nothing waits for you. Nothing is at work, and nothing is left failed." in told
+    assert "failed. Start a run of a tenant" in told
     assert "your role looks on" in text(web.person(ada(VIEWER, subject="vera")).get("/"))
     me.post("/start", tenants=[TENANT])
     assert "At work, or about to be" in text(me.get("/"))
@@ -183,7 +183,21 @@ def test_a_failure_is_told_with_whose_turn_it_is(web: Site, me: Person) -> None:
     assert "No way in the step “initialise” line&lt;U+001B&gt;[2J Terraform could not do it" in told
     assert "initialise failed 1.2 s No way" in told
     assert "It was never planned." in told
-    assert "Failed lately" in text(me.get("/"))
+    assert "Failed, and not run again since" in text(me.get("/"))
+    assert "Run it again" in told
+    assert "Run it again" not in text(web.person(ada(VIEWER, subject="vera")).get(f"/runs/{run.id}"))
+
+
+def test_a_failure_after_which_the_tenant_was_run_again_says_where_it_goes_on(web: Site, me: Person) -> None:
+    me.post("/start", tenants=[TENANT])
+    (run,) = web.store.runs.find(tenant=TENANT)
+    web.store.runs.move(run.id, Status.FAILED, now=web.server.now)
+    again = me.post("/start", tenants=[TENANT], plan_only="true", reason="once more")
+    told = text(me.get(f"/runs/{run.id}"))
+    assert "It was run again since: pending" in told
+    assert "Run it again" not in told
+    assert again.headers["location"] in me.get(f"/runs/{run.id}").text
+    assert "Failed, and" not in text(me.get("/"))
 
 
 def test_a_building_blocks_run_is_decided_in_meshstack(web: Site, me: Person) -> None:

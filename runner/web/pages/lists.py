@@ -20,6 +20,7 @@ Text = Annotated[str, Query(max_length=255)]
 Only = Literal["", "drifted", "behind", "undocumented", "never-run"]
 
 _AT_WORK = (Status.PENDING, Status.PLANNING, Status.APPROVED, Status.APPLYING)
+_FAILED = (Status.FAILED, Status.INTERRUPTED)
 _FEW = 10
 
 
@@ -31,7 +32,7 @@ def inbox(request: Request, desk: Looking, begin: Begin = 0, zone: Text = "", ri
     values = {
         "runs": found[:ROWS],
         "at_work": at_work,
-        "failed": desk.runs(statuses=(Status.FAILED, Status.INTERRUPTED), zone=zone or None, limit=_FEW),
+        "failed": desk.runs(statuses=_FAILED, zone=zone or None, newest=True, limit=_FEW),
         "newest": desk.runs(zone=zone or None, limit=_FEW) if not found and not at_work else (),
         "zone": zone,
         "risky": risky,

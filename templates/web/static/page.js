@@ -84,9 +84,10 @@
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
   // As the server shows text from outside: nothing that turns the reading direction, or is not seen.
+  const instead = { "\n": "⏎", "\r": "", "\t": " " };
   function plain(text) {
-    return text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, "").replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}]/gu, function (sign) {
-      return sign === "\t" ? " " : "<U+" + sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + ">";
+    return text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, "").replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, function (sign) {
+      return instead[sign] ?? "<U+" + sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + ">";
     });
   }
 
