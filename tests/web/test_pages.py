@@ -357,6 +357,22 @@ def test_two_versions_of_a_state_are_compared(web: Site, me: Person) -> None:
     assert "since version 2" in text(me.get(f"/tenants/{TENANT}"))
 
 
+def test_a_version_of_a_state_names_the_run_that_wrote_it(web: Site, me: Person) -> None:
+    me.post("/start", tenants=[TENANT])
+    (run,) = web.store.runs.find(tenant=TENANT)
+    attempt = web.store.states.open_attempt(TENANT, run.id, now=web.server.now)
+    web.store.states.write(attempt, a_state(1), lock_id=None, now=web.server.now)
+    assert f'<a href="/runs/{run.id}">the run of ' in me.get(f"/tenants/{TENANT}").text
+
+
+def test_outputs_of_a_run_are_shown_as_json(web: Site, me: Person) -> None:
+    me.post("/start", tenants=[TENANT])
+    (run,) = web.store.runs.find(tenant=TENANT)
+    for name, value in (("groups", {"admin": None}), ("subscription", "4f1c")):
+        web.store.runs.append(run.id, Kind.OUTPUT, {"name": name, "value": value}, now=web.server.now)
+    assert "groups {&#34;admin&#34;: null} subscription 4f1c" in text(me.get(f"/runs/{run.id}"))
+
+
 def test_a_landing_zone_is_drawn_with_its_tenants_and_who_decides(web: Site, me: Person) -> None:
     page = me.get(f"/zones/{ZONE}")
     assert 'role="img" aria-labelledby="picture-title picture-words"' in page.text

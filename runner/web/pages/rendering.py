@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,7 @@ def environment() -> Environment:
     )
     made.filters["plain"] = plain
     made.filters["log"] = log_line
+    made.filters["written"] = written
     made.filters["moment"] = moment
     made.filters["ago"] = ago
     made.filters["plural"] = plural
@@ -102,6 +104,11 @@ def _dated(file: Path, content: bytes) -> str:
 def log_line(text: str) -> str:
     """A line of an engine's log without its colours."""
     return plain(_COLOURS.sub("", text))
+
+
+def written(value: object) -> str:
+    """A value of any shape: text as it is, all else as JSON."""
+    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def who(label: str) -> Markup:
