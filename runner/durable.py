@@ -34,9 +34,8 @@ from runner.app import recovery
 from runner.app.applying import apply_run
 from runner.app.journal import failure_of
 from runner.app.planning import plan_run
-from runner.app.reviewing import SCHEDULED
 from runner.app.walk import Interrupted, Ports, Prepared, begin, end_badly
-from runner.domain.run import Failure, Run, Status
+from runner.domain.run import SCHEDULED, Failure, Run, Status
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed, RunnerError
 from runner.imports import only_named, put_off
 from runner.ports import Liveness

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from runner.app import blocks, deleting, deployments, steps
+from runner.app import blocks, deciding, deleting, deployments, steps
 from runner.app.contents import contents_of
 from runner.app.journal import RunJournal
 from runner.app.walk import (
@@ -107,6 +107,7 @@ def _check_nothing_moved(
                 detail=f"It was valid until {approvals[-1].expires:%Y-%m-%d %H:%M} UTC.",
                 hint=f"lzr plan {run.source}",
             )
+        deciding.expect_not_denied_now(run, made, snapshot.placed, ports)
         moved = [] if ports.reread(run, snapshot) == made.documents else ["the documents"]
         moved += ports.infrastructure.moved(run, snapshot.placed.platform, configuration, made.bundle)
         moved += _came_in(made, azure.resources)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.app.journal import RunJournal
-from runner.app.reviewing import SCHEDULED
 from runner.app.walk import Ports
 from runner.domain import policy
 from runner.domain.access import Warn
@@ -17,7 +16,8 @@ from runner.domain.configuration import Placed
 from runner.domain.landing_zone import ApprovalRules
 from runner.domain.policy import Unanswered
 from runner.domain.review import Review, Verdict
-from runner.domain.run import Run
+from runner.domain.run import DRIFTED, SCHEDULED, Run
+from runner.errors import Refused
 from runner.ports import Expressions
 
 
@@ -46,15 +46,33 @@ def looked_at(
     if not approval.rules:
         return made
     with journal.step("ask the policy") as note:
-        scheduled = bool(run.options.get(SCHEDULED))
-        given = policy.variables(made, placed, run, now=ports.now(), scheduled=scheduled, drifted=drifted)
-        said = asked(approval, given, ports.expressions)
+        said = _asked_now(run, made, placed, ports, drifted=drifted)
         note(f"{said.verdict.rule}: {said.verdict.then}" if said.verdict is not None else "no rule decides")
     warnings = tuple(
         Warn(code="rule-not-evaluated", text=f"The rule {name} could not be evaluated: {ports.redact(why)}.")
         for name, why in said.unanswered.items()
     )
     return made.model_copy(update={"verdict": said.verdict, "warnings": (*made.warnings, *warnings)})
+
+
+def expect_not_denied_now(run: Run, made: Review, placed: Placed, ports: Ports) -> None:
+    """Refused (`policy-denies-now`) where a rule that asks about the time denies what it did not deny when the plan was made."""
+    if not policy.may_deny_later(placed.zone.spec.approval.rules):
+        return
+    said = _asked_now(run, made, placed, ports, drifted=bool(run.options.get(DRIFTED)))
+    if said.verdict is not None and said.verdict.then == "deny":
+        raise Refused(
+            "The policy denies it at this time",
+            code="policy-denies-now",
+            detail=f"{said.verdict.denial}. It did not when the plan was made.",
+            hint="Wait until the rule does not deny it any more.",
+        )
+
+
+def _asked_now(run: Run, made: Review, placed: Placed, ports: Ports, *, drifted: bool) -> Said:
+    scheduled = bool(run.options.get(SCHEDULED))
+    given = policy.variables(made, placed, run, now=ports.now(), scheduled=scheduled, drifted=drifted)
+    return asked(placed.zone.spec.approval, given, ports.expressions)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from runner.domain.facts import Facts
 from runner.domain.invocation import invocation
 from runner.domain.plan import Action, Plan
 from runner.domain.review import Review, StaleTags
-from runner.domain.run import Behavior, Run, Status
+from runner.domain.run import DRIFTED, Behavior, Run, Status
 from runner.errors import InputError
 from runner.ports import Approval, Azure, Directory, Planned
 
@@ -124,7 +124,7 @@ def _review(
         warnings=len(made.warnings),
         risks=sum(risk.destructive for risk in made.risks),
         counts=made.summary,
-        options={"drifted": True} if drifted else None,
+        options={DRIFTED: True} if drifted else None,
     )
     return made
 

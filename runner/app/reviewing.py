@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from runner.app import deleting
+from runner.app import deciding, deleting
 from runner.app.walk import Ports, refuse_of_meshstack, review_of, snapshot_of
 from runner.domain.actor import Actor
 from runner.domain.configuration import Snapshot
@@ -19,7 +19,6 @@ from runner.errors import InputError, Refused
 from runner.ports import Approval, Runs
 
 APPLY = "apply"  # option of a run that a server applies as soon as it is approved
-SCHEDULED = "scheduled"  # option of a run that nobody asked for but its zone's schedule
 _AT_A_TIME = 500
 SHORTEST_DIGEST = 8  # characters of a digest that a person may type
 
@@ -90,7 +89,9 @@ def approve(
     if digest is not None:
         expect_digest(run, digest, made.digest)
     _expect_not_stopped(run, made)
-    rules = snapshot_of(run, ports).placed.zone.spec.approval
+    placed = snapshot_of(run, ports).placed
+    deciding.expect_not_denied_now(run, made, placed, ports)
+    rules = placed.zone.spec.approval
     if rules.four_eyes:
         _expect_second_person(run, approver)
     for contents in made.contents:

@@ -156,10 +156,9 @@ def _on_reviews(read: Documents, zone: LandingZone, found: Iterable[dict[str, An
     from pydantic import ValidationError
 
     from runner.app.deciding import asked
-    from runner.app.reviewing import SCHEDULED
     from runner.domain import policy, review
     from runner.domain.review import Review
-    from runner.domain.run import Run
+    from runner.domain.run import DRIFTED, SCHEDULED, Run
     from runner.policy.expressions import CelExpressions
 
     for told in found:
@@ -177,7 +176,7 @@ def _on_reviews(read: Documents, zone: LandingZone, found: Iterable[dict[str, An
             run,
             now=datetime.fromisoformat(told["created"]),
             scheduled=bool(options.get(SCHEDULED)),
-            drifted=bool(options.get("drifted")),
+            drifted=bool(options.get(DRIFTED)),
         )
         said = asked(zone.spec.approval, given, CelExpressions())
         then, rule = _said(said)

@@ -15,7 +15,7 @@ from typing import Any
 
 from runner.domain.access import Frozen
 from runner.domain.harmless import plain
-from runner.domain.run import Behavior, Run, Status
+from runner.domain.run import DRIFTED, Behavior, Run, Status
 
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 500
@@ -61,7 +61,7 @@ def events_of(run: Run) -> tuple[Event, ...]:
     if "meshstack" in run.options or run.status not in TOLD:
         return ()
     told = _EVENTS[run.status]
-    if not run.options.get("drifted"):
+    if not run.options.get(DRIFTED):
         return told
     match run.status:
         case Status.WAITING:

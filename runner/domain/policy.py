@@ -1,8 +1,9 @@
 """The approval policy of a landing zone: what its rules may ask about, and what follows from their answers.
 
 Rules are CEL expressions over the review (https://github.com/google/cel-spec/blob/master/doc/langdef.md). What evaluates them is a port
-(`Expressions`): that is bounded in time and memory, and sees nothing but the variables made here. They are evaluated once, when the
-plan is made, and what they said is part of the review and so of its digest.
+(`Expressions`): that is bounded in time and memory, and sees nothing but the variables made here. They are evaluated when the plan is
+made, and what they said is part of the review and so of its digest. Those that deny at some time are asked again later, for nothing else
+of the review can change.
 """
 
 from __future__ import annotations
@@ -101,7 +102,9 @@ VARIABLES: Mapping[str, Variable] = {
     "asker": Variable("string", "who asked for the run", "ops@corp.example"),
     "reason": Variable("string", "the reason they gave", "CHG0042"),
     "now": Variable(
-        "timestamp", 'when the plan was made; `now.getHours("Europe/Berlin")` is the hour there', "2027-01-04T09:30:00Z"
+        "timestamp",
+        'when it is asked: as the plan is made, approved and applied; `now.getHours("Europe/Berlin")` is the hour there',
+        "2027-01-04T09:30:00Z",
     ),
     "scheduled": Variable("bool", "nobody asked but the zone's schedule", True),
     "drift": Variable("bool", "somebody changed something behind the runner's back", True),
@@ -228,8 +231,14 @@ def verdict(rules: Sequence[ApprovalRule], answers: Sequence[Evaluated]) -> Verd
     return Verdict(rule=failed, then="ask", message=message) if failed else None
 
 
+def may_deny_later(rules: Sequence[ApprovalRule]) -> bool:
+    """Whether what the rules say may become `deny` while a run waits: one denies, and one asks about the time."""
+    return any(rule.then == "deny" for rule in rules) and any(_TIME.search(rule.when) for rule in rules)
+
+
 # --- looking at expressions before there is a review --------------------------------------------------------------------
 
+_TIME = re.compile(r"\bnow\b")
 _BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|filter|map)\s*\(\s*([A-Za-z_]\w*)\s*,")
 _FIELD = re.compile(r"\b(tags|checks)\s*(?:\.\s*([A-Za-z_]\w*)|\[\s*(?:\"([^\"\\]+)\"|'([^'\\]+)')\s*\])")
 

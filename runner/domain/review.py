@@ -89,6 +89,11 @@ class Verdict(Frozen):
     then: Literal["ask", "allow", "deny"]
     message: str = ""
 
+    @property
+    def denial(self) -> str:
+        """What one that denies says, in a sentence without a full stop."""
+        return ": ".join(filter(None, (f"The rule {self.rule} denies this", self.message.rstrip("."))))
+
 
 class Review(Frozen):
     """Everything a run would do. `adopts` are groups that have a wanted name and would be used from now on: object ids by the name."""
@@ -164,7 +169,7 @@ class Review(Frozen):
         """Why nobody may approve this, in sentences without a full stop; empty where somebody may."""
         found = [f"The check {check.name} blocks this: it {_OUTCOMES[check.outcome]}" for check in self.blocked_by]
         if self.verdict is not None and self.verdict.then == "deny":
-            found.append(": ".join(filter(None, (f"The rule {self.verdict.rule} denies this", self.verdict.message))))
+            found.append(self.verdict.denial)
         return tuple(found)
 
 

@@ -65,6 +65,9 @@ OPEN = frozenset({Status.PENDING, Status.PLANNING, Status.WAITING, Status.APPROV
 ENDED = frozenset(status for status in Status if status not in NEXT)
 
 
+SCHEDULED = "scheduled"  # option of a run that nobody asked for but its zone's schedule
+DRIFTED = "drifted"  # option of a run that found a difference although the documents were those that were applied last
+
 _TURN = {
     "input": "The author of the documents, or of the settings, has to act.",
     "refused": "Nothing is broken: it was not the moment, or not allowed.",

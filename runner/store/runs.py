@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from runner.domain.actor import Grant
 from runner.domain.events import Event, Kind
-from runner.domain.run import ENDED, EXECUTING, OPEN, EngineProcess, Failure, Run, Status
+from runner.domain.run import DRIFTED, ENDED, EXECUTING, OPEN, EngineProcess, Failure, Run, Status
 from runner.domain.subscription import Stage
 from runner.errors import InputError, Refused
 from runner.ports import SCHEDULE, Approval, Liveness
@@ -468,7 +468,7 @@ def _note_of_tenant(tx: Connection, run: Run, now: datetime) -> None:
     known = update(tenants).where(tenants.c.tenant == run.tenant)
     if run.status in (Status.APPLIED, Status.UNCHANGED):
         tx.execute(known.values(settled=now, drifted=None, applied_documents=run.documents))
-    elif run.status is Status.WAITING and run.options.get("drifted"):
+    elif run.status is Status.WAITING and run.options.get(DRIFTED):
         tx.execute(known.where(tenants.c.drifted.is_(None)).values(drifted=now))
 
 

@@ -18,7 +18,7 @@ from runner.domain.configuration import Snapshot
 from runner.domain.deletion import Deletion
 from runner.domain.events import Event
 from runner.domain.landing_zone import LandingZone
-from runner.domain.run import Behavior, Run, Status
+from runner.domain.run import SCHEDULED, Behavior, Run, Status
 from runner.domain.state_difference import Difference, differences
 from runner.errors import InputError, RunnerError
 from runner.ports import FleetFilter, FleetOrder, FleetRow, StateVersion
@@ -261,7 +261,7 @@ class Desk:
         self._expect(Act.OPERATE, snapshot)
         ports, tenant = self.server.ports, snapshot.placed.tenant.name
         for other in ports.runs.find(tenant=tenant, statuses=(Status.PLANNING,), limit=1):
-            if other.options.get(reviewing.SCHEDULED):  # nobody asked for it, and a person waits
+            if other.options.get(SCHEDULED):  # nobody asked for it, and a person waits
                 ports.runs.request_cancel(other.id, by=self.actor.label, now=ports.now())
         return reviewing.start(
             snapshot,

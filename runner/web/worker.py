@@ -10,11 +10,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from runner.app import recovery, reviewing
-from runner.app.reviewing import APPLY, SCHEDULED, every_run
+from runner.app.reviewing import APPLY, every_run
 from runner.documents import Documents
 from runner.domain.actor import Grant, Role
 from runner.domain.landing_zone import NEVER
-from runner.domain.run import EXECUTING, Run, Status
+from runner.domain.run import EXECUTING, SCHEDULED, Run, Status
 from runner.domain.schedule import at_once, due_at
 from runner.durable import Durable
 from runner.errors import Refused, RunnerError

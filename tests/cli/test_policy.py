@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
-from runner import cli
+from runner import cli, settings, wiring
+from runner.app.applying import apply_run
 from runner.domain.run import Status
 from tests.estate import Estate
 
@@ -79,6 +83,27 @@ def test_an_expression_that_cannot_be_evaluated_asks_a_person_and_says_why(estat
     file.write_text(estate.lzr("review", planned["id"], "--json").stdout, encoding="utf-8")
     told = estate.lzr("policy", "test", "documents", "--review", file, "--run", planned["id"]).stdout
     assert told.count("ask by people; a person decides") == 2
+
+
+def test_what_was_approved_before_a_freeze_is_not_applied_in_it(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins = datetime.now(UTC) + timedelta(hours=1)
+    policy(estate, [rule("freeze", f'now > timestamp("{begins:%Y-%m-%dT%H:%M:%SZ}")', "deny", "Not in the freeze.")])
+    planned = estate.lzr("plan", "documents", "--json", code=6).run
+    estate.lzr("approve", planned["id"])
+
+    for name, value in estate.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(estate.directory)
+    with wiring.open_runner(settings.read()) as runner:
+        ports = replace(runner.ports, now=lambda: begins + timedelta(minutes=1))
+        ended = apply_run(planned["id"], ports, Event(), lambda _name, action: action())
+    assert ended.status is Status.FAILED
+    assert ended.failure is not None
+    assert ended.failure.code == "policy-denies-now"
+    assert ended.failure.detail == "The rule freeze denies this: Not in the freeze. It did not when the plan was made."
+    assert not [call for call in estate.calls() if call.method in ("PUT", "PATCH", "DELETE")]
 
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "policy"

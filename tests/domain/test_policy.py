@@ -137,6 +137,22 @@ def test_a_rule_that_denies_does_so_although_one_before_it_could_not_be_evaluate
 
 
 EVALUATED = st.sampled_from([True, False, Unanswered(why="x")])
+
+
+@pytest.mark.parametrize(
+    ("whens", "later"),
+    [
+        ({"deny": "now.getMonth() == 11"}, True),
+        ({"allow": "now.getHours() < 7", "deny": "true"}, True),  # what is allowed at night is denied by day
+        ({"allow": "now.getHours() < 7", "ask": "true"}, False),
+        ({"deny": "tags.known == 'nowhere'"}, False),
+    ],
+)
+def test_only_rules_that_ask_about_the_time_may_deny_later(whens: dict[Then, str], later: bool) -> None:
+    rules = [ApprovalRule(name=then, when=when, then=then) for then, when in whens.items()]
+    assert policy.may_deny_later(rules) is later
+
+
 RULES = st.lists(st.tuples(st.sampled_from(["ask", "allow", "deny"]), EVALUATED), max_size=8)
 
 

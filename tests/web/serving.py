@@ -22,6 +22,7 @@ from runner.domain.run import Run, Status
 from runner.domain.server_config import Limits, ServerConfig
 from runner.durable import new_id
 from runner.errors import RemoteFailed
+from runner.policy.expressions import CelExpressions
 from runner.ports import ApiToken, Azure
 from runner.store.opening import Store
 from runner.web.app import Entrance, build
@@ -147,7 +148,7 @@ def site(
         infrastructure=unreached,
         modules=unreached,
         checks=unreached,
-        expressions=unreached,
+        expressions=CelExpressions(),
         azure=azure,
         reread=reread,
         now=clock,

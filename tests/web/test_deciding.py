@@ -122,6 +122,18 @@ def test_four_eyes_do_not_trust_a_name_of_an_account(tmp_path: Path, four_eyes: 
         assert "without signing in" in answer.text
 
 
+def test_a_plan_that_waited_until_a_freeze_began_is_refused_and_goes_on_waiting(tmp_path: Path) -> None:
+    begun = {"name": "freeze", "when": 'now > timestamp("2001-01-01T00:00:00Z")', "then": "deny", "message": "Not now."}
+    where = documents(tmp_path, approval={"policy": "always", "rules": [begun]})
+    with opened(tmp_path / "store", tmp_path / "key") as store, site(store, paths=(where,)) as web:
+        run = waiting(web)  # its review is of before: no rule denied it
+        answer = web.person(ada(APPROVER)).post(f"/runs/{run.id}/approve", digest=run.digest, comment="my words")
+        assert answer.status_code == 409
+        assert "The rule freeze denies this: Not now. It did not when the plan was made." in answer.text
+        assert "my words" in answer.text
+        assert web.store.runs.get(run.id).status is Status.WAITING
+
+
 def test_an_approver_of_another_zone_does_not_even_see_the_run(web: Site) -> None:
     run = waiting(web)
     person = web.person(ada(Grant(role=Role.APPROVER, zones=("other",))))

@@ -7,13 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from runner.app.reviewing import SCHEDULED
 from runner.domain.access import Warn
 from runner.domain.actor import Actor, Role
 from runner.domain.deletion import Deletion as AskedDeletion
 from runner.domain.deletion import Standing
 from runner.domain.events import Event as Journaled
-from runner.domain.run import Behavior, Failure, Status
+from runner.domain.run import SCHEDULED, Behavior, Failure, Status
 from runner.domain.run import Run as KeptRun
 from runner.ports import Approval as KeptApproval
 from runner.ports import FleetRow
