@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
+from runner.domain.signature import Key, verified
+from runner.sandbox.azure.hosts import CERTIFIED
+from runner.sandbox.certificates import ensure
+from tests.azure.loopback import Loopback, Reply
+from tests.channels.conftest import SIGNING
 from tests.estate import TENANT, Estate, eventually
 from tests.served import a_token, served
 
@@ -47,13 +53,19 @@ def test_a_server_that_only_answers_leaves_the_work_to_others_of_its_store(estat
         assert answers.get(f"/runs/{run['id']}")["status"] == "applied"
 
 
-def test_a_configured_server_takes_tokens_and_logs_requests_as_json(estate: Estate, tmp_path: Path) -> None:
-    config = tmp_path / "server.yaml"
-    token = a_token(estate, "viewer")
+def _configured(directory: Path, **more: object) -> tuple[Path, int]:
+    """A configuration with these fields for a server on a free port, and the port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config.write_text(yaml.safe_dump({"publicUrl": f"http://localhost:{port}"}))
+        port: int = free.getsockname()[1]
+    file = directory / "server.yaml"
+    file.write_text(yaml.safe_dump({"publicUrl": f"http://localhost:{port}", **more}))
+    return file, port
+
+
+def test_a_configured_server_takes_tokens_and_logs_requests_as_json(estate: Estate, tmp_path: Path) -> None:
+    token = a_token(estate, "viewer")
+    config, port = _configured(tmp_path)
     with served(
         estate,
         "--port",
@@ -78,6 +90,37 @@ def test_a_configured_server_takes_tokens_and_logs_requests_as_json(estate: Esta
     assert (answered["path"], answered["status"], answered["client"]) == ("/api/v1/whoami", 200, "192.0.2.7")
     assert "in-query" not in ran.stderr
     assert token not in ran.stderr
+
+
+def test_people_are_told_of_what_waits_and_of_what_was_applied(
+    estate: Estate, sandbox_certificates: Path, tmp_path: Path
+) -> None:
+    token = a_token(estate)
+    certificates = ensure(sandbox_certificates, names=CERTIFIED, now=datetime.now(UTC))
+    with Loopback(certificates, lambda received: Reply(204)) as receiver:
+        url = f"{receiver.url}/lzr"
+        told = {
+            "name": "inventory",
+            "type": "webhook",
+            "url": url,
+            "secrets": [{"env": "HOOK"}],
+            "events": ["waiting", "applied"],
+        }
+        notifications = {"allowedHosts": ["127.0.0.1"], "channels": [told]}
+        config, port = _configured(tmp_path, notifications=notifications)
+        with served(estate, "--port", port, "--config", config, token=token, HOOK=SIGNING) as server:
+            (run,) = server.post("/runs", {"tenants": [TENANT]}, status=201)["runs"]
+            eventually(lambda: receiver.requests)
+            digest = server.get(f"/runs/{run['id']}")["digest"]
+            server.post(f"/runs/{run['id']}/approve", {"digest": digest, "apply": True})
+            eventually(lambda: len(receiver.requests) > 1)
+        ids = set()
+        for received, event in zip(receiver.requests, ("run.waiting", "run.applied"), strict=True):
+            headers = {name.lower(): value.decode() for name, value in received.headers}
+            ids.add(verified([Key.standard(SIGNING)], headers, received.body, now=datetime.now(UTC))[0])
+            assert received.json["type"] == event
+            assert received.json["data"]["url"] == f"{server.address}/runs/{run['id']}"
+        assert len(ids) == 2
 
 
 def test_others_cannot_reach_a_server_where_nobody_has_to_sign_in(estate: Estate) -> None:
