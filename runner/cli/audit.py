@@ -197,8 +197,9 @@ def _known(text: str) -> KnownHead:
 
 def _line(entry: Entry) -> str:
     from runner.cli import words
+    from runner.domain.harmless import written
 
-    told = "  ".join(f"{name} {words.plain(value)}" for name, value in entry.details.items() if value)
+    told = "  ".join(f"{name} {written(value)}" for name, value in entry.details.items() if value)
     about = " ".join(dict.fromkeys(words.plain(one) for one in (entry.about, entry.tenant) if one))
     by = f"by {words.plain(entry.by)}" if entry.by else ""
     parts = [f"{entry.number:>6}", f"{entry.at:%Y-%m-%d %H:%M:%S}", f"{entry.what:<20}", about, by, told]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 _MOVING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -15,6 +16,11 @@ def plain(text: object) -> str:
 def plain_lines(text: str) -> list[str]:
     """The lines of a text, each printable."""
     return [plain(line) for line in text.split("\n")]
+
+
+def written(value: object) -> str:
+    """A value of any shape on one line, likewise: text as it is, all else as JSON."""
+    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def _harmless(char: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from runner import packaged
 from runner.domain.actor import Act, may_anywhere
-from runner.domain.harmless import plain
+from runner.domain.harmless import plain, written
 from runner.domain.landing_zone import NEVER
 from runner.web.desk import Desk
 from runner.web.protection import STATIC
@@ -104,11 +103,6 @@ def _dated(file: Path, content: bytes) -> str:
 def log_line(text: str) -> str:
     """A line of an engine's log without its colours."""
     return plain(_COLOURS.sub("", text))
-
-
-def written(value: object) -> str:
-    """A value of any shape: text as it is, all else as JSON."""
-    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def who(label: str) -> Markup:
