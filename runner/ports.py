@@ -668,6 +668,9 @@ class Fleet(Protocol):
     def zones(self, reach: Sequence[Grant]) -> dict[str, int]:
         """Names of the landing zones with how many tenants they have."""
 
+    def versions(self, zone: str, reach: Sequence[Grant]) -> dict[str, dict[str, int]]:
+        """How many of the landing zone's tenants have which version of what it deploys, by the name of that; most tenants first."""
+
     def due(self, zone: str, *, before: datetime, limit: int) -> dict[str, datetime | None]:
         """Documented tenants of the zone without an open run whose newest run was created before this moment, with that moment, the oldest
         first; those that were never run before all others."""

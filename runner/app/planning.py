@@ -11,14 +11,14 @@ from runner.app.contents import contents_of
 from runner.app.facts import look_around, overlapping, the_group, warnings_of
 from runner.app.journal import RunJournal
 from runner.app.walk import Ports, begin, end_badly, imports_of, leaving_of, raise_if_stopped, review_of, snapshot_of
-from runner.domain import access, review, subscription, tagging
+from runner.domain import access, review, subscription, tagging, versions
 from runner.domain.access import AccessPlan, Group, Member, Removal, Wanted, Warn
 from runner.domain.configuration import Configuration, Placed, Snapshot, compose, tag_scope, unmapped_roles, wanted
 from runner.domain.facts import Facts
 from runner.domain.invocation import invocation
 from runner.domain.plan import Action, Plan
 from runner.domain.review import Review, StaleTags
-from runner.domain.run import DRIFTED, Behavior, Run, Status
+from runner.domain.run import DRIFTED, VERSIONS, Behavior, Run, Status
 from runner.errors import InputError
 from runner.ports import Approval, Azure, Directory, Planned
 
@@ -124,7 +124,10 @@ def _review(
         warnings=len(made.warnings),
         risks=sum(risk.destructive for risk in made.risks),
         counts=made.summary,
-        options={DRIFTED: True} if drifted else None,
+        options={
+            **({DRIFTED: True} if drifted else {}),
+            VERSIONS: versions.planned(placed, facts) if run.behavior is Behavior.APPLY else {},
+        },
     )
     return made
 

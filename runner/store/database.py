@@ -42,7 +42,11 @@ def _from_before_the_first_release(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: Sequence[Callable[[Connection], None]] = (_from_before_the_first_release,)
+def _with_versions(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE tenants ADD COLUMN versions TEXT"))
+
+
+MIGRATIONS: Sequence[Callable[[Connection], None]] = (_from_before_the_first_release, _with_versions)
 """The step from schema version n to n + 1 is at place n - 1; all of them run in one transaction."""
 
 _TENANT = select(tenants).where(tenants.c.tenant == bindparam("named")).with_for_update()

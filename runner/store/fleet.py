@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -118,6 +119,21 @@ class SqlFleet:
         with self._database.reading() as tx:
             rows = tx.execute(query.group_by(tenants.c.landing_zone).order_by(tenants.c.landing_zone))
             return {row.landing_zone: row.many for row in rows}
+
+    def versions(self, zone: str, reach: Sequence[Grant]) -> dict[str, dict[str, int]]:
+        """See Fleet."""
+        here = (_LISTED, tenants.c.landing_zone == zone, tenants.c.versions.is_not(None))
+        query = select(tenants.c.versions, func.count().label("many")).where(
+            *here, reached(reach, zone=tenants.c.landing_zone, workspace=tenants.c.workspace)
+        )
+        found: dict[str, Counter[str]] = {}
+        with self._database.reading() as tx:
+            for row in tx.execute(query.group_by(tenants.c.versions)):
+                for name, version in row.versions.items():
+                    found.setdefault(name, Counter())[version] += row.many
+        return {
+            name: dict(sorted(many.items(), key=lambda one: (-one[1], one[0]))) for name, many in sorted(found.items())
+        }
 
     def due(self, zone: str, *, before: datetime, limit: int) -> dict[str, datetime | None]:
         """See Fleet."""

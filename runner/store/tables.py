@@ -41,7 +41,7 @@ from runner.domain.events import Kind
 from runner.domain.run import EXECUTING, Behavior, Status
 from runner.domain.subscription import Stage
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Counts up with every change of the tables; `database.MIGRATIONS` then says how the step is taken."""
 
 
@@ -136,6 +136,7 @@ tenants = Table(  # the row that writers of one tenant lock; its counters never 
     Column("applied_documents", Words),  # digest of what Azure was last brought to
     Column("settled", Moment),  # when Azure was last found or made as documented
     Column("drifted", Moment),  # since when it is known to differ although the documents did not change
+    Column("versions", Json),  # of what its landing zone deploys, as of then: by name
     Index("tenants_of_zone", "landing_zone", "tenant"),
 )
 

@@ -125,6 +125,10 @@ class Desk:
         }
         return dict(sorted((found | self.server.fleet.zones(self.reach)).items()))
 
+    def versions(self, zone: str) -> dict[str, dict[str, int]]:
+        """See `Fleet.versions`."""
+        return self.server.fleet.versions(zone, self.reach)
+
     def zone(self, name: str) -> LandingZone | None:
         """The landing zone as documented; None where it is documented no longer. InputError where the actor may not see it."""
         if name not in self.zones():

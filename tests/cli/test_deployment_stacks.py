@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from runner.domain.actor import Grant, Role
 from tests.cli.test_blueprints import NO_NEW, artifact, publish, with_blueprints
 from tests.estate import TENANT, Estate
 
+EVERYWHERE = (Grant(role=Role.VIEWER),)
 SUBSCRIPTION = "4f1c2d30-0000-4000-8000-000000000001"
 STACKS = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Resources/deploymentStacks"
 SPEC = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/specs/providers/Microsoft.Resources/templateSpecs/lz"
@@ -110,6 +112,8 @@ def test_a_template_spec_is_deployed_with_the_parameters_it_declares(estate: Est
     (item,) = [one for one in items if one["kind"] == "deployment stack"]
     assert (item["should"], item["found"], item["matches"]) == ("lz 2.0", "lz 2.0 (succeeded)", True)
     assert reconciled(estate)["status"] == "unchanged"
+    with estate.store() as store:
+        assert store.fleet.versions("corp-online", EVERYWHERE) == {"deployment stack base": {"lz 2.0": 1}}
 
 
 @pytest.mark.parametrize(

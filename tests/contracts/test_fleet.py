@@ -99,6 +99,24 @@ class TestStanding:
         store.runs.move("r3", Status.UNCHANGED, now=NOW + 3 * HOUR)
         assert names(store, FleetFilter(reach=EVERYWHERE, drifted=True)) == []
 
+    def test_versions_are_those_of_the_last_run_that_ended_well(self, store: Store) -> None:
+        def ended(run: str, tenant: str, version: str, status: Status) -> None:
+            versions = {"blueprint baseline": version, "deployment stack net": "1"}
+            an_approved_run(store, run, tenant=tenant, landing_zone="corp", options={"versions": versions})
+            store.runs.move(run, Status.APPLYING, now=NOW)
+            store.runs.move(run, status, now=NOW)
+
+        ended("r1", "a.one", "v1", Status.APPLIED)
+        ended("r2", "a.two", "v2", Status.APPLIED)
+        ended("r3", "a.three", "v2", Status.APPLIED)
+        ended("r4", "a.one", "v3", Status.FAILED)
+        a_waiting_run(store, "r5", tenant="a.four", landing_zone="corp", options={"versions": {"x": "1"}})
+        used = {"blueprint baseline": {"v2": 2, "v1": 1}, "deployment stack net": {"1": 3}}
+        assert store.fleet.versions("corp", EVERYWHERE) == used
+        assert list(store.fleet.versions("corp", EVERYWHERE)["blueprint baseline"]) == ["v2", "v1"]
+        assert store.fleet.versions("other", EVERYWHERE) == {}
+        assert store.fleet.versions("corp", (Grant(role=Role.VIEWER, zones=("other",)),)) == {}
+
 
 class TestChoosing:
     @pytest.fixture(autouse=True)

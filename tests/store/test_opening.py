@@ -15,9 +15,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event, insert, select, text, update
 
+from runner.domain.actor import Grant, Role
 from runner.domain.events import Kind
 from runner.domain.run import Status
 from runner.errors import InputError, Refused, RemoteFailed
+from runner.ports import Documented
 from runner.store import tables
 from runner.store.opening import Store, open_store
 from runner.store.sealing import Keyring
@@ -105,6 +107,16 @@ class TestSchema:
             with pytest.raises(Refused) as refused:
                 opened(where, key)
             assert refused.value.code == "store-of-no-release"
+
+    def test_a_store_that_knows_no_versions_of_tenants_learns_them(self, where: str | Path, key: Path) -> None:
+        with opened(where, key) as store:
+            store.fleet.know([Documented(tenant="t", landing_zone="z", platform="p", workspace="w", digest="d")])
+            with store.database.writing() as tx:
+                tx.execute(text("ALTER TABLE tenants DROP COLUMN versions"))
+                tx.execute(update(tables.store).values(schema_version=2))
+        with opened(where, key) as store:
+            assert store.fleet.versions("z", (Grant(role=Role.VIEWER),)) == {}
+            assert store.fleet.of("t") is not None
 
     def test_the_database_itself_keeps_the_rules(self, store: Store) -> None:
         """Also against a program that forgets them."""

@@ -382,6 +382,18 @@ def test_a_landing_zone_is_drawn_with_its_tenants_and_who_decides(web: Site, me:
     assert ZONE in text(me.get("/zones"))
 
 
+def test_a_landing_zone_tells_which_versions_its_tenants_have(web: Site, me: Person) -> None:
+    for number, version in enumerate(("3.0", "3.1", "3.1")):
+        options = {"versions": {"blueprint <network>": version}}
+        web.store.runs.create(a_run(f"r{number}", f"t{number}", landing_zone=ZONE, options=options))
+        for status in (Status.PLANNING, Status.UNCHANGED):
+            web.store.runs.move(f"r{number}", status, now=web.server.now)
+    told = text(me.get(f"/zones/{ZONE}"))
+    assert "blueprint &lt;network&gt; no longer 3.1 (2 tenants), 3.0 (1 tenant)" in told
+    answer = web.program().get(f"/api/v1/zones/{ZONE}").json()
+    assert answer["versions"] == {"blueprint <network>": {"3.1": 2, "3.0": 1}}
+
+
 def test_a_landing_zone_that_is_documented_no_longer_still_has_its_tenants(web: Site, me: Person) -> None:
     filling.many_tenants(web, 8)
     told = text(me.get("/zones/sap"))

@@ -211,7 +211,6 @@ def test_every_example_is_drawn_within_its_frame_and_no_box_covers_another(examp
                 or other.y + other.height <= one.y
             )
             assert apart or inside(other, one) or inside(one, other)
-    assert policies.versions(read(example)[0]) is not None
 
 
 def test_what_the_documents_want_of_a_tenant_is_told_without_azure() -> None:

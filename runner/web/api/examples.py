@@ -174,6 +174,12 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "grants": [{"role": "operator", "zones": ["corp-online"], "workspaces": []}],
         }
     ],
-    "ZoneDetails": [_ZONE | {"document": {"kind": "LandingZone", "metadata": {"name": "corp-online"}}}],
+    "ZoneDetails": [
+        _ZONE
+        | {
+            "document": {"kind": "LandingZone", "metadata": {"name": "corp-online"}},
+            "versions": {"blueprint baseline": {"v3": 11, "v2": 1}},
+        }
+    ],
     "Zones": [{"items": [_ZONE]}],
 }

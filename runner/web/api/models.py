@@ -272,6 +272,8 @@ class ZoneDetails(Zone):
 
     document: dict[str, Any] | None
     """As `lzr schema LandingZone` describes it; none where it is documented no longer."""
+    versions: dict[str, dict[str, int]]
+    """How many of its tenants have which version of what it deploys, by the name of that, as of their last runs."""
 
 
 class Zones(Model):

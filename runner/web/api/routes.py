@@ -337,7 +337,13 @@ def get_zone(name: Called, desk: Looking) -> models.ZoneDetails:
     found = desk.zone(name)
     document = found.model_dump(mode="json", by_alias=True, exclude_none=True) if found is not None else None
     tenants = desk.zones()[name]
-    return models.ZoneDetails(name=name, tenants=tenants, documented=found is not None, document=document)
+    return models.ZoneDetails(
+        name=name,
+        tenants=tenants,
+        documented=found is not None,
+        document=document,
+        versions=desk.versions(name),
+    )
 
 
 def details(desk: Desk, run_id: RunId) -> models.RunDetails:

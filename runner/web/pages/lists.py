@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import Query, Request
 from starlette.responses import Response
 
+from runner.domain import versions
 from runner.domain.actor import Act, may_anywhere
 from runner.domain.run import Status
 from runner.ports import FleetFilter, FleetOrder
@@ -125,7 +126,7 @@ def zone(request: Request, name: str, desk: Looking) -> Response:
         "document": read.source("LandingZone", name) if read is not None and found is not None else "",
         "picture": picture.picture(found, platform) if found is not None else None,
         "policy": policies.approval(found.spec.approval) if found is not None else None,
-        "versions": policies.versions(found) if found is not None else (),
+        "versions": versions.listed(versions.documented(found) if found is not None else {}, desk.versions(name)),
         "counts": desk.counts(chosen),
         "rows": desk.tenants(chosen, limit=ROWS),
     }

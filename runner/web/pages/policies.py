@@ -1,11 +1,11 @@
-"""What a landing zone's document says about deciding and versions, in words."""
+"""What a landing zone's document says about deciding, in words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from runner.domain.harmless import plain
-from runner.domain.landing_zone import ApprovalRules, LandingZone
+from runner.domain.landing_zone import ApprovalRules
 
 _WHO = {
     "always": "a person, every time something changes",
@@ -33,19 +33,3 @@ def approval(rules: ApprovalRules) -> Approval:
         rules=tuple(plain(f"{one.name}: {_THEN[one.then]} where {one.when}") for one in rules.rules),
         checks=tuple(plain(one.name) + (blocks if one.blocks else "") for one in rules.checks),
     )
-
-
-def versions(zone: LandingZone) -> tuple[str, ...]:
-    """Which versions of what its tenants get."""
-    spec = zone.spec
-    blueprints = [
-        f"blueprint {one.name}: "
-        + (f"up to {one.max_auto_upgrade_version}" if one.max_auto_upgrade_version else "the one published last")
-        for one in spec.blueprints
-    ]
-    stacks = [f"deployment stack {one.name}: {one.deployed}" for one in spec.deployment_stacks]
-    blocks = [
-        f"building block {one.called}: {one.source}" + (f" {one.version}" if one.version else "")
-        for one in spec.building_blocks
-    ]
-    return tuple(plain(text) for text in (*blueprints, *stacks, *blocks))
