@@ -505,6 +505,9 @@ class Runs(Protocol):
     def unclaimed(self, *, limit: int) -> tuple[Run, ...]:
         """Pending runs that any server may take: the oldest first, and those by schedule (`requested_by` is SCHEDULE) after all others."""
 
+    def to_apply(self, *, limit: int) -> tuple[Run, ...]:
+        """Approved runs that servers are to apply (their option `apply`), in the same order."""
+
     def waiting(
         self, reach: Sequence[Grant], *, zone: str | None = None, risky: bool = False, offset: int = 0, limit: int = 100
     ) -> tuple[Run, ...]:

@@ -14,11 +14,10 @@ from runner.app.walk import Ports, refuse_of_meshstack, review_of, snapshot_of
 from runner.domain.actor import Actor
 from runner.domain.configuration import Snapshot
 from runner.domain.review import Review
-from runner.domain.run import OPEN, Behavior, Failure, Run, Status
+from runner.domain.run import APPLY, OPEN, Behavior, Failure, Run, Status
 from runner.errors import InputError, Refused
 from runner.ports import Approval, Runs
 
-APPLY = "apply"  # option of a run that a server applies as soon as it is approved
 _AT_A_TIME = 500
 SHORTEST_DIGEST = 8  # characters of a digest that a person may type
 

@@ -18,11 +18,11 @@ from uuid import uuid4
 
 import httpx
 
-from runner.app.reviewing import APPLY, expect_digest
+from runner.app.reviewing import expect_digest
 from runner.app.telling import Told
 from runner.domain.events import Event as Entry
 from runner.domain.events import Kind, Step
-from runner.domain.run import Behavior, Run, Status
+from runner.domain.run import APPLY, Behavior, Run, Status
 from runner.errors import Canceled, EngineFailed, InputError, Refused, RemoteFailed, RunnerError
 from runner.ports import Approval
 

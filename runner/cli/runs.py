@@ -59,8 +59,8 @@ def approve(run_id: str, digest: str | None, confirmed: tuple[str, ...], comment
     Example:
       lzr approve 01jd8k3v --digest 9f41c2d0
     """
-    from runner.app.reviewing import APPLY
     from runner.cli.words import plain
+    from runner.domain.run import APPLY
 
     with at_hand() as place:
         approved = place.approve(place.run(run_id), digest=digest, confirmed=confirmed, comment=comment)

@@ -65,6 +65,7 @@ OPEN = frozenset({Status.PENDING, Status.PLANNING, Status.WAITING, Status.APPROV
 ENDED = frozenset(status for status in Status if status not in NEXT)
 
 
+APPLY = "apply"  # option of a run that a server applies as soon as it is approved
 SCHEDULED = "scheduled"  # option of a run that nobody asked for but its zone's schedule
 VERSIONS = "versions"  # option of a run: which versions the tenant has when it ends well, see `domain.versions`
 DRIFTED = "drifted"  # option of a run that found a difference although the documents were those that were applied last

@@ -19,16 +19,17 @@ from threading import Event, Lock
 from time import monotonic
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Table, bindparam, create_engine, event, select, text, update
+from sqlalchemy import Connection, Engine, Table, Text, bindparam, create_engine, event, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Row, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+from runner.domain.run import Status
 from runner.errors import InputError, Refused, RemoteFailed, RunnerError
 from runner.store.audit import SqlAudit
 from runner.store.sealing import Keyring
-from runner.store.tables import SCHEMA_VERSION, Sealed, metadata, store, tenants
+from runner.store.tables import SCHEMA_VERSION, Sealed, metadata, runs, store, tenants
 
 BUSY_TIMEOUT = timedelta(seconds=15)
 
@@ -42,11 +43,17 @@ def _from_before_the_first_release(connection: Connection) -> None:
     )
 
 
-def _with_versions(connection: Connection) -> None:
+def _with_versions_and_apply(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE tenants ADD COLUMN versions TEXT"))
+    connection.execute(text("ALTER TABLE runs ADD COLUMN apply BOOLEAN NOT NULL DEFAULT false"))
+    wanted = runs.c.options.cast(Text).contains('"apply":true')
+    connection.execute(update(runs).where(runs.c.status == Status.APPROVED, wanted).values(apply=True))
+    for index in runs.indexes:
+        if index.name == "runs_to_apply":
+            index.create(connection)
 
 
-MIGRATIONS: Sequence[Callable[[Connection], None]] = (_from_before_the_first_release, _with_versions)
+MIGRATIONS: Sequence[Callable[[Connection], None]] = (_from_before_the_first_release, _with_versions_and_apply)
 """The step from schema version n to n + 1 is at place n - 1; all of them run in one transaction."""
 
 _TENANT = select(tenants).where(tenants.c.tenant == bindparam("named")).with_for_update()

@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from runner.domain.actor import Grant
 from runner.domain.events import Event, Kind
-from runner.domain.run import DRIFTED, ENDED, EXECUTING, OPEN, VERSIONS, EngineProcess, Failure, Run, Status
+from runner.domain.run import APPLY, DRIFTED, ENDED, EXECUTING, OPEN, VERSIONS, EngineProcess, Failure, Run, Status
 from runner.domain.subscription import Stage
 from runner.errors import InputError, Refused
 from runner.ports import SCHEDULE, Approval, Liveness
@@ -85,7 +85,7 @@ class SqlRuns:
             older = _ROW.where(runs.c.tenant == run.tenant, runs.c.status.in_(REPLACEABLE))
             for row in tx.execute(older.with_for_update()).all():
                 self._advance(tx, row, Status.SUPERSEDED, now=run.created, by=run.id)
-            tx.execute(insert(runs).values(**run.model_dump(), snapshot=dict(snapshot), cancel_requested=False))
+            tx.execute(insert(runs).values(id=run.id, tenant=run.tenant, snapshot=dict(snapshot), **_changing(run)))
             _journal(tx, run.id, Kind.STATUS, {"status": run.status.value}, now=run.created)
             if "meshstack" not in run.options:
                 place = {"landing_zone": run.landing_zone, "workspace": run.workspace, "newest_run": run.id}
@@ -173,6 +173,12 @@ class SqlRuns:
 
     def unclaimed(self, *, limit: int) -> tuple[Run, ...]:
         query = _ROW.where(runs.c.status == Status.PENDING, runs.c.executor == "")
+        query = query.order_by(runs.c.requested_by == SCHEDULE, runs.c.created, runs.c.id).limit(limit)
+        with self._database.reading() as tx:
+            return tuple(_run(row) for row in tx.execute(query))
+
+    def to_apply(self, *, limit: int) -> tuple[Run, ...]:
+        query = _ROW.where(runs.c.status == Status.APPROVED, runs.c.apply)
         query = query.order_by(runs.c.requested_by == SCHEDULE, runs.c.created, runs.c.id).limit(limit)
         with self._database.reading() as tx:
             return tuple(_run(row) for row in tx.execute(query))
@@ -482,7 +488,11 @@ def _forgotten(tx: Connection, chosen: Select[Any]) -> int:
 
 
 def _keep(tx: Connection, run: Run) -> None:
-    tx.execute(update(runs).where(runs.c.id == run.id).values(**run.model_dump(exclude={"id", "tenant"})))
+    tx.execute(update(runs).where(runs.c.id == run.id).values(_changing(run)))
+
+
+def _changing(run: Run) -> dict[str, Any]:
+    return {**run.model_dump(exclude={"id", "tenant"}), "apply": bool(run.options.get(APPLY))}
 
 
 def _journal(tx: Connection, run_id: str, kind: Kind, data: Mapping[str, Any], *, now: datetime) -> Event:

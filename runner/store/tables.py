@@ -32,7 +32,9 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    and_,
     event,
+    false,
 )
 from sqlalchemy.engine import Dialect
 
@@ -165,6 +167,7 @@ runs = Table(
     Column("risks", Integer, nullable=False),
     Column("counts", Json, nullable=False),
     Column("cancel_requested", Boolean, nullable=False, default=False),
+    Column("apply", Boolean, nullable=False, server_default=false()),  # as the option of that name says
 )
 
 REPLACEABLE = frozenset({Status.PENDING, Status.WAITING, Status.APPROVED})
@@ -182,6 +185,8 @@ Index("runs_newest", runs.c.created, runs.c.id)
 Index("runs_of_tenant", runs.c.tenant, runs.c.created, runs.c.id)
 Index("runs_in_status", runs.c.status, runs.c.created, runs.c.id)
 Index("runs_changed", runs.c.updated, runs.c.id)
+_to_apply = and_(runs.c.status == Status.APPROVED, runs.c.apply)
+Index("runs_to_apply", runs.c.created, sqlite_where=_to_apply, postgresql_where=_to_apply)
 
 events = Table(
     "events",

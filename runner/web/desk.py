@@ -18,7 +18,7 @@ from runner.domain.configuration import Snapshot
 from runner.domain.deletion import Deletion
 from runner.domain.events import Event
 from runner.domain.landing_zone import LandingZone
-from runner.domain.run import SCHEDULED, Behavior, Run, Status
+from runner.domain.run import APPLY, SCHEDULED, Behavior, Run, Status
 from runner.domain.state_difference import Difference, differences
 from runner.errors import InputError, RunnerError
 from runner.ports import FleetFilter, FleetOrder, FleetRow, StateVersion
@@ -185,7 +185,7 @@ class Desk:
         applied only when somebody asks for it. What may not be run now is told of each tenant; wrong documents are an InputError. With
         `ids` by tenant and `created` doing it again makes no other runs."""
         read = self.server.shelf.documents()
-        options: dict[str, Any] = {"plan_only": True} if plan_only else {reviewing.APPLY: True}
+        options: dict[str, Any] = {"plan_only": True} if plan_only else {APPLY: True}
         options |= {"move_to": move_to} if move_to else {}
         started: list[Run] = []
         refused: dict[str, RunnerError] = {}

@@ -10,11 +10,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from runner.app import recovery, reviewing
-from runner.app.reviewing import APPLY, every_run
 from runner.documents import Documents
 from runner.domain.actor import Grant, Role
 from runner.domain.landing_zone import NEVER
-from runner.domain.run import EXECUTING, SCHEDULED, Run, Status
+from runner.domain.run import APPLY, EXECUTING, SCHEDULED, Run
 from runner.domain.schedule import at_once, due_at
 from runner.durable import Durable
 from runner.errors import Refused, RunnerError
@@ -79,8 +78,8 @@ class Worker:
             self._plan_unclaimed(durable)
 
     def _apply_approved(self, durable: Durable) -> None:
-        for run in every_run(self._server.ports.runs, Status.APPROVED):
-            if run.options.get(APPLY) and "continues" not in run.options and durable.room and self._free(run):
+        for run in self._server.ports.runs.to_apply(limit=_AT_ONCE):
+            if "continues" not in run.options and durable.room and self._free(run):
                 with suppress(Refused):  # another server was quicker
                     durable.apply(run)
 

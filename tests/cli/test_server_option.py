@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from runner import cli
-from runner.app import reviewing
 from runner.cli import remote
 from runner.domain.events import Kind
-from runner.domain.run import Run, Status
+from runner.domain.run import APPLY, Run, Status
 from tests.web.api_server import Served
 from tests.web.serving import TENANT
 
@@ -101,7 +100,7 @@ def executing(served: Served) -> Iterator[Callable[..., None]]:
             runs.append(run.id, Kind.STEP_SUCCEEDED, {"name": "plan", "seconds": 0.1}, now=served.ports.now())
             served.moved(run, planned[0])
         for run in runs.find(statuses=(Status.APPROVED,)):
-            if run.options.get(reviewing.APPLY):
+            if run.options.get(APPLY):
                 served.moved(run, Status.APPLYING, Status.APPLIED)
 
     def background() -> None:

@@ -219,6 +219,17 @@ class TestRuns:
         assert not store.runs.take_over("r3", dead="", executor="you", now=NOW)
         assert [run.id for run in store.runs.unclaimed(limit=1)] == ["r2"]
 
+    def test_what_is_to_be_applied_comes_as_it_was_asked_for_and_people_first(self, store: Store) -> None:
+        for number, (by, options) in enumerate(
+            ((SCHEDULE, {"apply": True}), ("anna", {"apply": True}), ("bert", {}), ("carl", {"apply": True}))
+        ):
+            moment = NOW + number * timedelta(minutes=1)
+            an_approved_run(store, f"r{number}", tenant=f"t{number}", requested_by=by, options=options, created=moment)
+        assert [run.id for run in store.runs.to_apply(limit=9)] == ["r1", "r3", "r0"]
+        store.runs.ask_apply("r2", options={"apply": True}, by="bert", now=NOW)
+        store.runs.note("r1", options={"apply": False})
+        assert [run.id for run in store.runs.to_apply(limit=2)] == ["r2", "r3"]
+
     def test_every_run_of_a_status_is_seen_however_many_there_are(self, store: Store) -> None:
         for number in range(503):
             store.runs.create(a_run(f"r{number:03}", f"t{number}"))

@@ -24,7 +24,7 @@ from runner.store import tables
 from runner.store.opening import Store, open_store
 from runner.store.sealing import Keyring
 from tests.postgres import Postgres
-from tests.store.making import NOW, a_run, a_state, audit_keys, opened
+from tests.store.making import NOW, a_run, a_state, an_approved_run, audit_keys, opened
 
 CANARY = "canary-7c1d"
 
@@ -108,15 +108,20 @@ class TestSchema:
                 opened(where, key)
             assert refused.value.code == "store-of-no-release"
 
-    def test_a_store_that_knows_no_versions_of_tenants_learns_them(self, where: str | Path, key: Path) -> None:
+    def test_a_store_of_the_version_before_is_brought_up_to_date(self, where: str | Path, key: Path) -> None:
         with opened(where, key) as store:
             store.fleet.know([Documented(tenant="t", landing_zone="z", platform="p", workspace="w", digest="d")])
+            an_approved_run(store, "r1", options={"apply": True})
+            an_approved_run(store, "r2", tenant="other", options={"apply": False})
             with store.database.writing() as tx:
+                tx.execute(text("DROP INDEX runs_to_apply"))
+                tx.execute(text("ALTER TABLE runs DROP COLUMN apply"))
                 tx.execute(text("ALTER TABLE tenants DROP COLUMN versions"))
                 tx.execute(update(tables.store).values(schema_version=2))
         with opened(where, key) as store:
             assert store.fleet.versions("z", (Grant(role=Role.VIEWER),)) == {}
             assert store.fleet.of("t") is not None
+            assert [run.id for run in store.runs.to_apply(limit=9)] == ["r1"]
 
     def test_the_database_itself_keeps_the_rules(self, store: Store) -> None:
         """Also against a program that forgets them."""
