@@ -10,7 +10,10 @@ _MOVING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def plain(text: object) -> str:
     """Printable text on one line; anything that could move the cursor or turn the reading direction is shown as its code."""
-    return "".join(_harmless(char) for char in str(text))
+    shown = str(text)
+    if shown.isprintable():  # as nearly all is; texts may be megabytes
+        return shown
+    return "".join(char if char.isprintable() else _harmless(char) for char in shown)
 
 
 def plain_lines(text: str) -> list[str]:

@@ -56,7 +56,8 @@ def test_what_a_killed_server_was_applying_another_one_brings_to_its_end(estate:
     _looked_at(estate, "never")
     token = a_token(estate, "operator")
     held = estate.fault(kind="slow", service="arm", method="PUT", path="resourceGroups", seconds=3)
-    with served(estate, token=token) as first, served(estate, "--no-work", token=token) as second:
+    soon = {"LZR_LIMITS__GRACE": "10"}  # how long its engine tries to hand in a state that nobody takes any more
+    with served(estate, token=token, **soon) as first, served(estate, "--no-work", token=token) as second:
         (run,) = second.post("/runs", {"tenants": [TENANT]}, status=201)["runs"]
         eventually(lambda: estate.calls("PUT", "resourceGroups"))
         estate.kill(first.process)

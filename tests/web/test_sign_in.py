@@ -231,7 +231,11 @@ def good(at: Issuer, nonce: str, **claims: Any) -> str:
     return at.token(nonce=nonce, groups=[APPROVERS], **claims)
 
 
-_NOW = int(time.time())
+def later(seconds: int) -> int:
+    """A moment in a token, from when the test runs."""
+    return int(time.time()) + seconds
+
+
 HOSTILE: dict[str, Hostile] = {
     "another nonce": lambda at, nonce: good(at, "x" * len(nonce)),
     "no nonce": lambda at, nonce: at.token(groups=[APPROVERS]),
@@ -239,10 +243,10 @@ HOSTILE: dict[str, Hostile] = {
     "no audience": lambda at, nonce: good(at, nonce, aud=None),
     "another authorized party": lambda at, nonce: good(at, nonce, aud=[CLIENT, "another-app"], azp="another-app"),
     "another issuer": lambda at, nonce: good(at, nonce, iss="https://evil.example"),
-    "expired": lambda at, nonce: good(at, nonce, iat=_NOW - 900, exp=_NOW - 600),
+    "expired": lambda at, nonce: good(at, nonce, iat=later(-900), exp=later(-600)),
     "no expiry": lambda at, nonce: good(at, nonce, exp=None),
-    "not valid yet": lambda at, nonce: good(at, nonce, nbf=_NOW + 3600),
-    "issued in the future": lambda at, nonce: good(at, nonce, iat=_NOW + 3600, exp=_NOW + 4000),
+    "not valid yet": lambda at, nonce: good(at, nonce, nbf=later(3600)),
+    "issued in the future": lambda at, nonce: good(at, nonce, iat=later(3600), exp=later(4000)),
     "no subject": lambda at, nonce: good(at, nonce, sub=None),
     "another key": lambda at, nonce: good(at, nonce, by="stolen"),
     "another key under the name of the right one": lambda at, nonce: good(

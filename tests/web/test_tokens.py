@@ -110,7 +110,8 @@ def test_another_project_of_the_same_issuer_is_refused(store: Store, at: Issuer,
                 assert (answer.status_code, answer.json()["code"]) == (401, "token-not-good"), other
 
 
-NOW = int(time.time())
+class In(int):
+    """So many seconds from when the test runs."""
 
 
 @pytest.mark.parametrize(
@@ -121,12 +122,12 @@ NOW = int(time.time())
         {"aud": []},
         {"iss": "https://evil.example"},
         {"iss": None},
-        {"exp": NOW - 120, "iat": NOW - 600},
+        {"exp": In(-120), "iat": In(-600)},
         {"exp": None},
         {"iat": None},
-        {"iat": NOW + 600, "exp": NOW + 900},
-        {"nbf": NOW + 600},
-        {"exp": NOW + 30 * 86400},
+        {"iat": In(600), "exp": In(900)},
+        {"nbf": In(600)},
+        {"exp": In(30 * 86400)},
         {"exp": "never"},
         {"sub": None},
         {"ref": "refs/heads/main2"},
@@ -137,7 +138,9 @@ NOW = int(time.time())
     ],
 )
 def test_a_pipelines_token_that_is_not_good_is_refused(web: Site, at: Issuer, changed: dict[str, Any]) -> None:
-    answer = asked(web, at.token(**{"aud": AUDIENCE, **CLAIMS["github"], **changed}))
+    now = int(time.time())
+    said = {name: now + value if isinstance(value, In) else value for name, value in changed.items()}
+    answer = asked(web, at.token(**{"aud": AUDIENCE, **CLAIMS["github"], **said}))
     assert (answer.status_code, answer.json()["code"]) == (401, "token-not-good"), answer.text
 
 
