@@ -509,9 +509,16 @@ class Runs(Protocol):
         """Approved runs that servers are to apply (their option `apply`), in the same order."""
 
     def waiting(
-        self, reach: Sequence[Grant], *, zone: str | None = None, risky: bool = False, offset: int = 0, limit: int = 100
+        self,
+        reach: Sequence[Grant],
+        *,
+        zone: str | None = None,
+        risky: bool = False,
+        after: Run | None = None,
+        limit: int = 100,
     ) -> tuple[Run, ...]:
-        """Runs that wait for a decision: those with most risks first, and among equals the oldest. `risky` leaves out those without."""
+        """Runs that wait for a decision: those with most risks first, and among equals the oldest. `risky` leaves out those without;
+        `after` begins behind the place that this run has in the order, whether it still waits or not."""
 
     def move(
         self,
@@ -645,6 +652,33 @@ class FleetFilter:
 FleetOrder = Literal["tenant", "landing_zone", "status", "drifted", "settled", "updated"]
 
 
+@dataclass(frozen=True)
+class FleetPlace:
+    """A tenant's place in an order: its value there, None where it has none, and its name."""
+
+    value: str | datetime | None
+    tenant: str
+
+    @classmethod
+    def of(cls, row: FleetRow, order: FleetOrder) -> FleetPlace:
+        """The place of this row."""
+        value: str | datetime | None
+        match order:
+            case "tenant":
+                value = row.tenant
+            case "landing_zone":
+                value = row.landing_zone or None
+            case "status":
+                value = row.run.status.value if row.run is not None else None
+            case "drifted":
+                value = row.drifted
+            case "settled":
+                value = row.settled
+            case "updated":
+                value = row.run.updated if row.run is not None else None
+        return cls(value, row.tenant)
+
+
 class Fleet(Protocol):
     """All tenants at once: those that are documented and those that were run."""
 
@@ -657,10 +691,12 @@ class Fleet(Protocol):
         *,
         order: FleetOrder = "tenant",
         descending: bool = False,
+        after: FleetPlace | None = None,
         offset: int = 0,
         limit: int = 100,
     ) -> tuple[FleetRow, ...]:
-        """Some rows in this order, tenants without a value last; within equal ones by name."""
+        """Some rows in this order, tenants without a value last; within equal ones by name. Behind the place `after`, whatever changes
+        meanwhile, or from the row number `offset` on."""
 
     def of(self, tenant: str) -> FleetRow | None:
         """One tenant; None when neither documents nor runs know it."""

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Row
 
 from runner.domain.actor import Grant
 from runner.domain.run import OPEN, Run, Status
-from runner.ports import Documented, FleetFilter, FleetOrder, FleetRow
+from runner.ports import Documented, FleetFilter, FleetOrder, FleetPlace, FleetRow
 from runner.store.database import Database
 from runner.store.tables import runs, tenants
 
@@ -78,12 +78,16 @@ class SqlFleet:
         *,
         order: FleetOrder = "tenant",
         descending: bool = False,
+        after: FleetPlace | None = None,
         offset: int = 0,
         limit: int = 100,
     ) -> tuple[FleetRow, ...]:
         """See Fleet."""
         by = _ORDERS[order]
-        query = _selected(chosen).order_by(by.is_(None), by.desc() if descending else by.asc(), tenants.c.tenant)
+        query = _selected(chosen)
+        if after is not None:
+            query = query.where(_behind(after, by, descending=descending))
+        query = query.order_by(by.is_(None), by.desc() if descending else by.asc(), tenants.c.tenant)
         with self._database.reading() as tx:
             return tuple(_row(row) for row in tx.execute(query.offset(offset).limit(limit)))
 
@@ -192,6 +196,14 @@ def _where(chosen: FleetFilter) -> list[ColumnElement[bool]]:
     if chosen.behind is not None:
         found.append(_BEHIND if chosen.behind else not_(_BEHIND))
     return found
+
+
+def _behind(place: FleetPlace, by: ColumnElement[Any], *, descending: bool) -> ColumnElement[bool]:
+    named = tenants.c.tenant > place.tenant
+    if place.value is None:
+        return and_(by.is_(None), named)
+    beyond = by < place.value if descending else by > place.value
+    return or_(beyond, and_(by == place.value, named), by.is_(None))
 
 
 def _keep(tx: Connection, one: Documented) -> None:

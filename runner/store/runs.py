@@ -19,7 +19,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
@@ -184,7 +184,13 @@ class SqlRuns:
             return tuple(_run(row) for row in tx.execute(query))
 
     def waiting(
-        self, reach: Sequence[Grant], *, zone: str | None = None, risky: bool = False, offset: int = 0, limit: int = 100
+        self,
+        reach: Sequence[Grant],
+        *,
+        zone: str | None = None,
+        risky: bool = False,
+        after: Run | None = None,
+        limit: int = 100,
     ) -> tuple[Run, ...]:
         order = (runs.c.risks.desc(), runs.c.created, runs.c.id)
         query = _ROW.where(
@@ -194,8 +200,11 @@ class SqlRuns:
             query = query.where(runs.c.landing_zone == zone)
         if risky:
             query = query.where(runs.c.risks > 0)
+        if after is not None:
+            younger = tuple_(runs.c.created, runs.c.id) > (after.created, after.id)
+            query = query.where(or_(runs.c.risks < after.risks, and_(runs.c.risks == after.risks, younger)))
         with self._database.reading() as tx:
-            return tuple(_run(row) for row in tx.execute(query.order_by(*order).offset(offset).limit(limit)))
+            return tuple(_run(row) for row in tx.execute(query.order_by(*order).limit(limit)))
 
     def move(
         self,

@@ -21,7 +21,7 @@ from runner.domain.landing_zone import LandingZone
 from runner.domain.run import APPLY, SCHEDULED, Behavior, Run, Status
 from runner.domain.state_difference import Difference, differences
 from runner.errors import InputError, RunnerError
-from runner.ports import FleetFilter, FleetOrder, FleetRow, StateVersion
+from runner.ports import FleetFilter, FleetOrder, FleetPlace, FleetRow, StateVersion
 from runner.web.server import Server
 
 
@@ -75,12 +75,12 @@ class Desk:
         )
 
     def inbox(
-        self, *, zone: str | None = None, risky: bool = False, offset: int = 0, limit: int = 100
+        self, *, zone: str | None = None, risky: bool = False, after: Run | None = None, limit: int = 100
     ) -> tuple[Run, ...]:
-        """What waits for this actor's decision, riskiest first, then oldest. Runs that the actor may not approve for another reason
-        than their role (four eyes) are among them, for rejecting is theirs."""
+        """What waits for this actor's decision, riskiest first, then oldest; see `Runs.waiting`. Runs that the actor may not approve for
+        another reason than their role (four eyes) are among them, for rejecting is theirs."""
         reach = places(self.actor, Act.APPROVE)
-        return self.server.ports.runs.waiting(reach, zone=zone, risky=risky, offset=offset, limit=limit)
+        return self.server.ports.runs.waiting(reach, zone=zone, risky=risky, after=after, limit=limit)
 
     def review(self, run_id: str, *, digest: str | None = None) -> dict[str, Any] | None:
         """What was kept of the run's review (`runner.domain.review.Review` or `block_review.BlockReview` as JSON), or of the one before
@@ -97,12 +97,13 @@ class Desk:
         *,
         order: FleetOrder = "tenant",
         descending: bool = False,
+        after: FleetPlace | None = None,
         offset: int = 0,
         limit: int = 100,
     ) -> tuple[FleetRow, ...]:
         """Tenants of the filter, which is narrowed to what the actor may see whatever its reach says."""
         return self.server.fleet.page(
-            self._narrowed(chosen), order=order, descending=descending, offset=offset, limit=limit
+            self._narrowed(chosen), order=order, descending=descending, after=after, offset=offset, limit=limit
         )
 
     def counts(self, chosen: FleetFilter) -> dict[str, int]:

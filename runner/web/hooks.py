@@ -13,7 +13,7 @@ from runner.app.receiving import received
 from runner.domain.document import SecretReference
 from runner.domain.trigger import Asked, Trigger
 from runner.errors import InputError, RunnerError
-from runner.ports import FleetFilter, FleetRow, Received
+from runner.ports import FleetFilter, FleetPlace, FleetRow, Received
 from runner.web.desk import Desk, Started
 from runner.web.gate import client_of
 from runner.web.problems import problem
@@ -91,7 +91,7 @@ def _of_zone(desk: Desk, zone: str) -> Iterator[str]:
 
 
 def _rows(desk: Desk, chosen: FleetFilter) -> Iterator[FleetRow]:
-    offset = 0
-    while found := desk.tenants(chosen, offset=offset, limit=_PAGE):
+    after = None
+    while found := desk.tenants(chosen, after=after, limit=_PAGE):
         yield from found
-        offset += _PAGE
+        after = FleetPlace.of(found[-1], "tenant")

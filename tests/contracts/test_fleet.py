@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 
 from runner.app.reviewing import every_run
 from runner.domain.actor import Grant, Role
 from runner.domain.run import Status
-from runner.ports import SCHEDULE, Documented, FleetFilter
+from runner.ports import SCHEDULE, Documented, FleetFilter, FleetOrder, FleetPlace
 from runner.store.opening import Store
 from tests.store.making import HOUR, NOW, a_run, a_waiting_run, an_approved_run
 
@@ -158,6 +159,24 @@ class TestChoosing:
         assert names(store, order="updated", descending=True) == ["a.one", "a.two", "b.100%"]
         assert names(store, offset=1, limit=1) == ["a.two"]
 
+    @pytest.mark.parametrize("descending", [False, True])
+    @pytest.mark.parametrize("order", get_args(FleetOrder))
+    def test_rows_that_follow_a_place_are_those_that_come_after_it(
+        self, store: Store, order: FleetOrder, descending: bool
+    ) -> None:
+        for number in range(6):  # some alike, and some without a value
+            tenant = f"c.{number}"
+            an_approved_run(store, f"c{number}", tenant=tenant, created=NOW + number // 2 * HOUR)
+            if number % 3:
+                store.runs.move(f"c{number}", Status.APPLYING, now=NOW)
+                store.runs.move(f"c{number}", Status.APPLIED, now=NOW + number // 3 * HOUR)
+        whole = store.fleet.page(ALL, order=order, descending=descending)
+        assert len(whole) == 9
+        for seen in range(1, len(whole) + 1):
+            place = FleetPlace.of(whole[seen - 1], order)
+            follow = store.fleet.page(ALL, order=order, descending=descending, after=place)
+            assert follow == whole[seen:], place
+
     def test_counts_say_how_many_stand_where(self, store: Store) -> None:
         counts = store.fleet.counts(ALL)
         assert (counts["all"], counts["waiting"], counts["never-run"], counts["applied"]) == (3, 1, 2, 0)
@@ -178,8 +197,10 @@ class TestRuns:
                 store, f"r{number}", tenant=f"t{number}", created=NOW + timedelta(minutes=number), risks=risks
             )
         assert [run.id for run in store.runs.waiting(EVERYWHERE)] == ["r1", "r3", "r0", "r2"]
-        assert [run.id for run in store.runs.waiting(EVERYWHERE, offset=1, limit=2)] == ["r3", "r0"]
-        assert [run.id for run in store.runs.waiting(EVERYWHERE, risky=True)] == ["r1", "r3"]
+        assert [run.id for run in store.runs.waiting(EVERYWHERE, after=store.runs.get("r1"), limit=2)] == ["r3", "r0"]
+        seen = store.runs.move("r3", Status.REJECTED, now=NOW, by="anna")
+        assert [run.id for run in store.runs.waiting(EVERYWHERE, after=seen)] == ["r0", "r2"]
+        assert [run.id for run in store.runs.waiting(EVERYWHERE, risky=True)] == ["r1"]
 
     def test_what_waits_may_be_narrowed_to_a_zone(self, store: Store) -> None:
         a_waiting_run(store, "r1", tenant="t1", landing_zone="corp")

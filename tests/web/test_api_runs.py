@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -12,7 +16,9 @@ from runner.domain.events import Kind
 from runner.domain.review import Review
 from runner.domain.run import Status
 from runner.errors import RemoteFailed
+from runner.ports import FleetOrder
 from runner.web.protection import csrf_of
+from tests.store.making import a_waiting_run
 from tests.web.api_server import API, Served
 from tests.web.serving import TENANT, ada
 
@@ -214,6 +220,50 @@ def test_runs_are_listed_page_by_page_newest_first(served: Served) -> None:
     ] == ids[1:]
     assert client.get("/runs", params={"zone": "elsewhere"}).json() == {"items": [], "next": None}
     assert client.get("/runs", params={"tenant": TENANT, "status": ["pending", "failed"]}).json()["items"]
+
+
+def test_tenants_are_listed_page_by_page_in_any_order_whatever_goes_meanwhile(served: Served) -> None:
+    client = served.client()
+    for number in range(7):
+        a_waiting_run(served.store, f"t{number}", tenant=f"größe.{number}", risks=number % 2)
+
+    def listed(path: str, **asked: Any) -> Iterator[dict[str, Any]]:
+        cursor = None
+        while True:
+            page = client.get(path, params=asked | {"limit": 2} | ({"cursor": cursor} if cursor else {})).json()
+            yield from page["items"]
+            if (cursor := page["next"]) is None:
+                return
+
+    for order in get_args(FleetOrder):
+        whole = client.get("/tenants", params={"order": order, "descending": True, "limit": 100}).json()["items"]
+        assert list(listed("/tenants", order=order, descending=True)) == whole
+    seen = []
+    for run in listed("/inbox"):
+        seen.append(run["id"])
+        served.ports.runs.move(run["id"], Status.REJECTED, now=served.ports.now(), by="anna")
+    assert seen == ["t1", "t3", "t5", "t0", "t2", "t4", "t6"]
+
+
+def _cursor(*parts: object) -> str:
+    return urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("order", "cursor"),
+    [
+        ("tenant", _cursor("tenants by drifted", [None, "a"])),
+        ("tenant", _cursor("tenants by tenant", [None, "a"])),
+        ("tenant", _cursor("tenants by tenant", 100)),
+        ("status", _cursor("tenants by status", ["nonsense", "a"])),
+        ("drifted", _cursor("tenants by drifted", ["failed", "a"])),
+        ("drifted", _cursor("tenants by drifted", ["2026-01-01T00:00:00", "a"])),
+        ("updated", _cursor("tenants by updated", ["2026-01-01T00:00:00+00:00", ["a"]])),
+    ],
+)
+def test_what_is_no_cursor_of_this_order_of_tenants_is_refused(served: Served, order: str, cursor: str) -> None:
+    answer = served.client().get("/tenants", params={"order": order, "cursor": cursor})
+    assert code(answer) == (422, "cursor-wrong")
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def test_filters_of_the_inbox_hold_on_its_next_page(web: Site, me: Person) -> No
     first = me.get("/?zone=a&risky=true").text
     assert "More" not in first
     assert len(re.findall(r'href="/runs/r', first)) == 65
-    assert 'href="/?risky=true&amp;begin=100"' in me.get("/?risky=true").text
-    assert len(re.findall(r'href="/runs/r', me.get("/?risky=true&begin=100").text)) == 30
+    assert 'href="/?risky=true&amp;after=r099"' in me.get("/?risky=true").text
+    assert len(re.findall(r'href="/runs/r', me.get("/?risky=true&after=r099").text)) == 30
 
 
 def test_an_empty_inbox_says_what_is_going_on(web: Site, me: Person) -> None:

@@ -11,7 +11,11 @@ from runner.errors import InputError
 
 def cursor(kind: str, place: Any) -> str:
     """A cursor at this place of a list of this kind."""
-    return urlsafe_b64encode(json.dumps([kind, place], separators=(",", ":")).encode()).decode().rstrip("=")
+    return (
+        urlsafe_b64encode(json.dumps([kind, place], separators=(",", ":"), ensure_ascii=False).encode())
+        .decode()
+        .rstrip("=")
+    )
 
 
 def place(kind: str, text: str) -> Any:

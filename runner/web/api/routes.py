@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
@@ -16,7 +17,7 @@ from runner.domain.block_review import BlockReview
 from runner.domain.review import Review
 from runner.domain.run import Run, Status
 from runner.errors import InputError, RunnerError
-from runner.ports import FleetFilter, FleetOrder
+from runner.ports import FleetFilter, FleetOrder, FleetPlace, FleetRow
 from runner.web import problems
 from runner.web.api import models
 from runner.web.api.cursors import cursor, place, wrong_cursor
@@ -45,7 +46,7 @@ Looking = Annotated[Desk, Depends(Needs(Act.LOOK))]
 Operating = Annotated[Desk, Depends(Needs(Act.OPERATE))]
 Approving = Annotated[Desk, Depends(Needs(Act.APPROVE))]
 Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
-Cursor = Annotated[str | None, Query(alias="cursor", max_length=500, description="The `next` of the answer before.")]
+Cursor = Annotated[str | None, Query(alias="cursor", max_length=4000, description="The `next` of the answer before.")]
 After = Annotated[int, Query(ge=0, le=2**31 - 1, description="The number of the last entry that is known.")]
 Name = Annotated[str | None, Query(max_length=255, description="Only of this one; its whole name.")]
 RunId = Annotated[str, Path(max_length=64, description="The whole id of a run.")]
@@ -126,7 +127,7 @@ def list_runs(
     cursor_: Cursor = None,
 ) -> models.Runs:
     """Runs that the actor may see, newest first."""
-    before = _run_at(desk, cursor_) if cursor_ else None
+    before = _run_at(desk, "runs", cursor_) if cursor_ else None
     found = desk.runs(tenant=tenant, zone=zone, statuses=status, before=before, limit=limit + 1)
     more = cursor("runs", found[limit - 1].id) if len(found) > limit else None
     return models.Runs(items=[models.Run.of(run) for run in found[:limit]], next=more)
@@ -135,9 +136,9 @@ def list_runs(
 @router.get("/inbox", tags=["Runs"], operation_id="listInbox", summary="What waits for a decision")
 def list_inbox(desk: Looking, limit: Limit = 50, cursor_: Cursor = None) -> models.Runs:
     """Runs that wait for this actor's decision: those with most risks first, and among equals the oldest."""
-    offset = _offset("inbox", cursor_)
-    found = desk.inbox(offset=offset, limit=limit + 1)
-    more = cursor("inbox", offset + limit) if len(found) > limit else None
+    after = _run_at(desk, "inbox", cursor_) if cursor_ else None
+    found = desk.inbox(after=after, limit=limit + 1)
+    more = cursor("inbox", found[limit - 1].id) if len(found) > limit else None
     return models.Runs(items=[models.Run.of(run) for run in found[:limit]], next=more)
 
 
@@ -261,11 +262,11 @@ def list_tenants(
         documented=documented,
         behind=behind,
     )
-    offset = _offset("tenants", cursor_)
-    found = desk.tenants(chosen, order=order, descending=descending, offset=offset, limit=limit + 1)
+    after = _tenant_at(order, cursor_) if cursor_ else None
+    found = desk.tenants(chosen, order=order, descending=descending, after=after, limit=limit + 1)
     return models.Tenants(
         items=[models.Tenant.of(row) for row in found[:limit]],
-        next=cursor("tenants", offset + limit) if len(found) > limit else None,
+        next=_tenant_after(found[limit - 1], order) if len(found) > limit else None,
         counts=desk.counts(chosen),
     )
 
@@ -359,16 +360,31 @@ def details(desk: Desk, run_id: RunId) -> models.RunDetails:
     )
 
 
-def _run_at(desk: Desk, given: str) -> Run:
-    found = place("runs", given)
+def _run_at(desk: Desk, kind: str, given: str) -> Run:
+    found = place(kind, given)
     try:
         return desk.run(str(found))
     except InputError:  # no such run, or it was forgotten since
         raise wrong_cursor() from None
 
 
-def _offset(kind: str, given: str | None) -> int:
-    found = place(kind, given) if given else 0
-    if type(found) is not int or not 0 <= found < 2**31:
-        raise wrong_cursor()
-    return found
+def _tenant_after(row: FleetRow, order: FleetOrder) -> str:
+    at = FleetPlace.of(row, order)
+    value = at.value.isoformat() if isinstance(at.value, datetime) else at.value
+    return cursor(f"tenants by {order}", [value, at.tenant])
+
+
+def _tenant_at(order: FleetOrder, given: str) -> FleetPlace:
+    match order, place(f"tenants by {order}", given):
+        case "landing_zone" | "status" | "drifted" | "settled" | "updated", [None, str(tenant)]:
+            return FleetPlace(None, tenant)
+        case "tenant" | "landing_zone", [str(value), str(tenant)]:
+            return FleetPlace(value, tenant)
+        case "status", [str(value), str(tenant)] if value in list(Status):
+            return FleetPlace(Status(value), tenant)
+        case "drifted" | "settled" | "updated", [str(value), str(tenant)]:
+            with suppress(ValueError):
+                moment = datetime.fromisoformat(value)
+                if moment.tzinfo is not None:
+                    return FleetPlace(moment, tenant)
+    raise wrong_cursor()

@@ -26,9 +26,10 @@ _FEW = 10
 
 
 @router.get("/")
-def inbox(request: Request, desk: Looking, begin: Begin = 0, zone: Text = "", risky: bool = False) -> Response:
+def inbox(request: Request, desk: Looking, after: Text = "", zone: Text = "", risky: bool = False) -> Response:
     """What waits for me."""
-    found = desk.inbox(zone=zone or None, risky=risky, offset=begin, limit=ROWS + 1)
+    last = desk.run(after) if after else None
+    found = desk.inbox(zone=zone or None, risky=risky, after=last, limit=ROWS + 1)
     at_work = desk.runs(statuses=_AT_WORK, zone=zone or None, limit=ROWS)
     values = {
         "runs": found[:ROWS],
@@ -38,7 +39,7 @@ def inbox(request: Request, desk: Looking, begin: Begin = 0, zone: Text = "", ri
         "zone": zone,
         "risky": risky,
         "zones": list(desk.zones()),
-        "next": _address("/", zone=zone, risky=risky, begin=begin + ROWS) if len(found) > ROWS else None,
+        "next": _address("/", zone=zone, risky=risky, after=found[ROWS - 1].id) if len(found) > ROWS else None,
         "approves": may_anywhere(desk.actor, Act.APPROVE),
         "operates": may_anywhere(desk.actor, Act.OPERATE),
     }
