@@ -32,7 +32,6 @@ STEPS = (("sources", "Prepare Run and download Sources"), ("input", "Write the T
 API_VERSION = "landing-zone-runner/v1"
 _LOOK = 0.3  # seconds between looks at the tenant's run
 _AT_WORK = frozenset({run_domain.Status.PENDING, run_domain.Status.PLANNING, run_domain.Status.APPLYING})
-_ENDED_WELL = frozenset({run_domain.Status.APPLIED, run_domain.Status.UNCHANGED})
 
 # input of the order -> field of the tenant's document
 _FIELDS = {
@@ -233,7 +232,7 @@ class Ordering:
                     hint=f"Where the runner is: lzr review {ended.id}, lzr approve {ended.id}, lzr apply {ended.id}; then order it again. "
                     "Or order a dry run in meshStack and approve that.",
                 )
-            case status if status in _ENDED_WELL:
+            case status if status in run_domain.ENDED_WELL:
                 self._result_step(summary, self._outputs(ended))
                 self.record.unchanged()
                 if self.run.spec.behavior is Behavior.DESTROY:

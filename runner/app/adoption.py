@@ -16,7 +16,7 @@ from functools import cache
 from runner.domain.configuration import Import
 from runner.domain.events import Kind
 from runner.domain.plan import UNKNOWN, ResourceChange
-from runner.domain.run import Run, Status
+from runner.domain.run import ENDED_WELL, Run, Status
 from runner.errors import InputError
 from runner.ports import Azure, ResourceManager, Runs
 
@@ -48,7 +48,7 @@ class _Thing:
 def in_flight(run: Run, runs: Runs) -> bool:
     """Whether the engine of an earlier apply began and did not finish, and none of the tenant's runs came to a good end since."""
     for earlier in runs.find(tenant=run.tenant, statuses=_TRIED, limit=_LOOKED_AT):
-        if earlier.status in (Status.APPLIED, Status.UNCHANGED):
+        if earlier.status in ENDED_WELL:
             return False
         told = [event.kind for event in runs.events(earlier.id) if event.data.get("what") == "terraform"]
         if Kind.INTENT in told:

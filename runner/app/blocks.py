@@ -30,7 +30,7 @@ def look(placed: Placed, ports: Ports) -> tuple[dict[str, BlockFacts], Code]:
         if block.key in code:
             _refuse(block, placed, ports.modules.problems_of(code[block.key], _providers(placed)))
         facts[block.key] = BlockFacts(
-            called=block.called, source=_told(block), commit=commit, digest=_digest(code.get(block.key, {}))
+            called=block.called, source=block.deployed, commit=commit, digest=_digest(code.get(block.key, {}))
         )
     return facts, code
 
@@ -59,7 +59,7 @@ def _refuse(block: BuildingBlock, placed: Placed, problems: list[str]) -> None:
         raise InputError(
             "A building block may not be used",
             code="module-refused",
-            detail=f"The building block {block.called} of the landing zone {placed.zone.name} ({_told(block)}): "
+            detail=f"The building block {block.called} of the landing zone {placed.zone.name} ({block.deployed}): "
             + "; ".join(problems[:5])
             + f"{more}.",
             hint="Change the module, or the platform's allowedProviders where it is about a provider.",
@@ -68,10 +68,6 @@ def _refuse(block: BuildingBlock, placed: Placed, problems: list[str]) -> None:
 
 def _providers(placed: Placed) -> tuple[str, ...]:
     return tuple(map(building_block.provider, placed.platform.spec.allowed_providers))
-
-
-def _told(block: BuildingBlock) -> str:
-    return f"{block.source} {block.version}" if block.version else block.source
 
 
 def _digest(files: Mapping[str, str]) -> str:

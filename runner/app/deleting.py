@@ -10,7 +10,7 @@ from typing import Any
 from runner.app.walk import Ports
 from runner.domain.configuration import Placed, Snapshot
 from runner.domain.deletion import LONGEST_REASON, Deletion, Standing
-from runner.domain.run import OPEN, Behavior, Run, Status
+from runner.domain.run import ENDED_WELL, OPEN, Behavior, Run, Status
 from runner.errors import InputError, Refused
 
 _TRIED = (Status.FAILED, Status.CANCELED, Status.INTERRUPTED)
@@ -152,7 +152,7 @@ def last_known(tenant: str, ports: Ports) -> Snapshot | None:
     else the last that tried."""
     if (kept := ports.deletions.tombstone(tenant)) is not None:
         return Snapshot.model_validate(kept)
-    for statuses in ((Status.APPLIED, Status.UNCHANGED), _TRIED):
+    for statuses in (tuple(ENDED_WELL), _TRIED):
         for run in ports.runs.find(tenant=tenant, statuses=statuses, limit=_LOOKED_AT):
             if run.behavior is Behavior.APPLY:
                 return Snapshot.model_validate(ports.runs.snapshot(run.id))

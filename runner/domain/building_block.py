@@ -83,6 +83,11 @@ class BuildingBlock(Value):
         """What people call it."""
         return self.display_name or self.key
 
+    @property
+    def deployed(self) -> str:
+        """What is deployed: its source, and the version where that does not say it."""
+        return f"{self.source} {self.version}" if self.version else self.source
+
 
 class ChosenBlock(Value):
     """An optional building block that a tenant has, or what it gives a mandatory one."""

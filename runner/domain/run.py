@@ -63,7 +63,7 @@ NEXT: dict[Status, frozenset[Status]] = {
 EXECUTING = frozenset({Status.PLANNING, Status.APPLYING})
 OPEN = frozenset({Status.PENDING, Status.PLANNING, Status.WAITING, Status.APPROVED, Status.APPLYING})
 ENDED = frozenset(status for status in Status if status not in NEXT)
-
+ENDED_WELL = frozenset({Status.APPLIED, Status.UNCHANGED})
 
 APPLY = "apply"  # option of a run that a server applies as soon as it is approved
 SCHEDULED = "scheduled"  # option of a run that nobody asked for but its zone's schedule

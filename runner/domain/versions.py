@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from runner.domain.configuration import Placed
 from runner.domain.facts import Facts
 from runner.domain.landing_zone import LandingZone
@@ -22,7 +20,7 @@ def documented(zone: LandingZone) -> dict[str, str]:
             for one in spec.blueprints
         },
         **{_stack(one.name): one.deployed for one in spec.deployment_stacks},
-        **{_block(one.called): " ".join(filter(None, (one.source, one.version))) for one in spec.building_blocks},
+        **{_block(one.called): one.deployed for one in spec.building_blocks},
     }
 
 
@@ -36,20 +34,6 @@ def planned(placed: Placed, facts: Facts) -> dict[str, str]:
             for one in facts.blocks.values()
         },
     }
-
-
-def listed(documented: Mapping[str, str], used: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str, str]]:
-    """Name, what is documented and what tenants have, in words; empty where there is none."""
-    return [
-        (name, documented.get(name, ""), ", ".join(f"{one} ({_tenants(many)})" for one, many in used[name].items()))
-        if name in used
-        else (name, documented[name], "")
-        for name in (*documented, *sorted(set(used) - set(documented)))
-    ]
-
-
-def _tenants(many: int) -> str:
-    return f"{many} tenant{'' if many == 1 else 's'}"
 
 
 def _blueprint(name: str) -> str:

@@ -29,7 +29,7 @@ from runner.domain.run import Status
 from runner.errors import InputError, Refused, RemoteFailed, RunnerError
 from runner.store.audit import SqlAudit
 from runner.store.sealing import Keyring
-from runner.store.tables import SCHEMA_VERSION, Sealed, metadata, runs, store, tenants
+from runner.store.tables import RUNS_TO_APPLY, SCHEMA_VERSION, Sealed, metadata, runs, store, tenants
 
 BUSY_TIMEOUT = timedelta(seconds=15)
 
@@ -48,9 +48,7 @@ def _with_versions_and_apply(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE runs ADD COLUMN apply BOOLEAN NOT NULL DEFAULT false"))
     wanted = runs.c.options.cast(Text).contains('"apply":true')
     connection.execute(update(runs).where(runs.c.status == Status.APPROVED, wanted).values(apply=True))
-    for index in runs.indexes:
-        if index.name == "runs_to_apply":
-            index.create(connection)
+    RUNS_TO_APPLY.create(connection)
 
 
 MIGRATIONS: Sequence[Callable[[Connection], None]] = (_from_before_the_first_release, _with_versions_and_apply)

@@ -25,7 +25,19 @@ from sqlalchemy.exc import IntegrityError
 
 from runner.domain.actor import Grant
 from runner.domain.events import Event, Kind
-from runner.domain.run import APPLY, DRIFTED, ENDED, EXECUTING, OPEN, VERSIONS, EngineProcess, Failure, Run, Status
+from runner.domain.run import (
+    APPLY,
+    DRIFTED,
+    ENDED,
+    ENDED_WELL,
+    EXECUTING,
+    OPEN,
+    VERSIONS,
+    EngineProcess,
+    Failure,
+    Run,
+    Status,
+)
 from runner.domain.subscription import Stage
 from runner.errors import InputError, Refused
 from runner.ports import SCHEDULE, Approval, Liveness
@@ -481,7 +493,7 @@ def _at_once(tx: Connection, row: Row[Any], to: Status) -> tuple[Status, ...]:
 def _note_of_tenant(tx: Connection, run: Run, now: datetime) -> None:
     """What lists of tenants tell without looking into any run."""
     known = update(tenants).where(tenants.c.tenant == run.tenant)
-    if run.status in (Status.APPLIED, Status.UNCHANGED):
+    if run.status in ENDED_WELL:
         versions = run.options.get(VERSIONS)
         tx.execute(known.values(settled=now, drifted=None, applied_documents=run.documents, versions=versions))
     elif run.status is Status.WAITING and run.options.get(DRIFTED):

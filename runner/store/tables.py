@@ -186,7 +186,7 @@ Index("runs_of_tenant", runs.c.tenant, runs.c.created, runs.c.id)
 Index("runs_in_status", runs.c.status, runs.c.created, runs.c.id)
 Index("runs_changed", runs.c.updated, runs.c.id)
 _to_apply = and_(runs.c.status == Status.APPROVED, runs.c.apply)
-Index("runs_to_apply", runs.c.created, sqlite_where=_to_apply, postgresql_where=_to_apply)
+RUNS_TO_APPLY = Index("runs_to_apply", runs.c.created, sqlite_where=_to_apply, postgresql_where=_to_apply)
 
 events = Table(
     "events",

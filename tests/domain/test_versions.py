@@ -50,8 +50,3 @@ def test_a_building_blocks_version_is_the_commit_or_the_digest_of_its_code() -> 
         "building block Network": f"git::https://git.example/net.git?ref=v1 {'c' * 12}",
     }
     assert versions.documented(placed.zone)["building block Monthly budget"] == "budget"
-
-
-def test_versions_are_listed_with_what_is_documented_no_longer_at_the_end() -> None:
-    listed = versions.listed({"b": "2", "a": "1"}, {"b": {"2": 10, "1": 1}, "gone": {"x": 1}})
-    assert listed == [("b", "2", "2 (10 tenants), 1 (1 tenant)"), ("a", "1", ""), ("gone", "", "x (1 tenant)")]

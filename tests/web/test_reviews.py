@@ -213,6 +213,11 @@ def test_every_example_is_drawn_within_its_frame_and_no_box_covers_another(examp
             assert apart or inside(other, one) or inside(one, other)
 
 
+def test_versions_are_listed_with_what_is_documented_no_longer_at_the_end() -> None:
+    listed = policies.versions({"b": "2", "a": "1"}, {"b": {"2": 10, "1": 1}, "gone": {"x": 1}})
+    assert listed == [("b", "2", "2 (10 tenants), 1 (1 tenant)"), ("a", "1", ""), ("gone", "", "x (1 tenant)")]
+
+
 def test_what_the_documents_want_of_a_tenant_is_told_without_azure() -> None:
     found = documents.read([EXAMPLES.parent / "demo"]).placed("payments.checkout-dev")
     wanted = documented.wanted_of(found)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
+from runner.domain.run import Status
 from runner.errors import InputError
+from runner.ports import FleetOrder, FleetPlace, FleetRow
 
 
 def cursor(kind: str, place: Any) -> str:
     """A cursor at this place of a list of this kind."""
-    return (
-        urlsafe_b64encode(json.dumps([kind, place], separators=(",", ":"), ensure_ascii=False).encode())
-        .decode()
-        .rstrip("=")
-    )
+    text = json.dumps([kind, place], separators=(",", ":"), ensure_ascii=False)
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def place(kind: str, text: str) -> Any:
@@ -27,6 +28,30 @@ def place(kind: str, text: str) -> Any:
     if not isinstance(found, list) or len(found) != 2 or found[0] != kind:
         raise wrong_cursor()
     return found[1]
+
+
+def after_tenant(row: FleetRow, order: FleetOrder) -> str:
+    """The cursor behind this row of the tenants in this order."""
+    at = FleetPlace.of(row, order)
+    value = at.value.isoformat() if isinstance(at.value, datetime) else at.value
+    return cursor(f"tenants by {order}", [value, at.tenant])
+
+
+def tenant_place(order: FleetOrder, text: str) -> FleetPlace:
+    """The place of a cursor of tenants in this order; InputError as of `place`."""
+    match order, place(f"tenants by {order}", text):
+        case "landing_zone" | "status" | "drifted" | "settled" | "updated", [None, str(tenant)]:
+            return FleetPlace(None, tenant)
+        case "tenant" | "landing_zone", [str(value), str(tenant)]:
+            return FleetPlace(value, tenant)
+        case "status", [str(value), str(tenant)] if value in list(Status):
+            return FleetPlace(Status(value), tenant)
+        case "drifted" | "settled" | "updated", [str(value), str(tenant)]:
+            with suppress(ValueError):
+                moment = datetime.fromisoformat(value)
+                if moment.tzinfo is not None:
+                    return FleetPlace(moment, tenant)
+    raise wrong_cursor()
 
 
 def wrong_cursor() -> InputError:

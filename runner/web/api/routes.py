@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
@@ -17,10 +16,10 @@ from runner.domain.block_review import BlockReview
 from runner.domain.review import Review
 from runner.domain.run import Run, Status
 from runner.errors import InputError, RunnerError
-from runner.ports import FleetFilter, FleetOrder, FleetPlace, FleetRow
+from runner.ports import FleetFilter, FleetOrder
 from runner.web import problems
 from runner.web.api import models
-from runner.web.api.cursors import cursor, place, wrong_cursor
+from runner.web.api.cursors import after_tenant, cursor, place, tenant_place, wrong_cursor
 from runner.web.api.streams import STREAMED, stream
 from runner.web.desk import Desk
 from runner.web.gate import Needs
@@ -262,11 +261,11 @@ def list_tenants(
         documented=documented,
         behind=behind,
     )
-    after = _tenant_at(order, cursor_) if cursor_ else None
+    after = tenant_place(order, cursor_) if cursor_ else None
     found = desk.tenants(chosen, order=order, descending=descending, after=after, limit=limit + 1)
     return models.Tenants(
         items=[models.Tenant.of(row) for row in found[:limit]],
-        next=_tenant_after(found[limit - 1], order) if len(found) > limit else None,
+        next=after_tenant(found[limit - 1], order) if len(found) > limit else None,
         counts=desk.counts(chosen),
     )
 
@@ -366,25 +365,3 @@ def _run_at(desk: Desk, kind: str, given: str) -> Run:
         return desk.run(str(found))
     except InputError:  # no such run, or it was forgotten since
         raise wrong_cursor() from None
-
-
-def _tenant_after(row: FleetRow, order: FleetOrder) -> str:
-    at = FleetPlace.of(row, order)
-    value = at.value.isoformat() if isinstance(at.value, datetime) else at.value
-    return cursor(f"tenants by {order}", [value, at.tenant])
-
-
-def _tenant_at(order: FleetOrder, given: str) -> FleetPlace:
-    match order, place(f"tenants by {order}", given):
-        case "landing_zone" | "status" | "drifted" | "settled" | "updated", [None, str(tenant)]:
-            return FleetPlace(None, tenant)
-        case "tenant" | "landing_zone", [str(value), str(tenant)]:
-            return FleetPlace(value, tenant)
-        case "status", [str(value), str(tenant)] if value in list(Status):
-            return FleetPlace(Status(value), tenant)
-        case "drifted" | "settled" | "updated", [str(value), str(tenant)]:
-            with suppress(ValueError):
-                moment = datetime.fromisoformat(value)
-                if moment.tzinfo is not None:
-                    return FleetPlace(moment, tenant)
-    raise wrong_cursor()

@@ -127,7 +127,7 @@ def zone(request: Request, name: str, desk: Looking) -> Response:
         "document": read.source("LandingZone", name) if read is not None and found is not None else "",
         "picture": picture.picture(found, platform) if found is not None else None,
         "policy": policies.approval(found.spec.approval) if found is not None else None,
-        "versions": versions.listed(versions.documented(found) if found is not None else {}, desk.versions(name)),
+        "versions": policies.versions(versions.documented(found) if found is not None else {}, desk.versions(name)),
         "counts": desk.counts(chosen),
         "rows": desk.tenants(chosen, limit=ROWS),
     }

@@ -12,7 +12,7 @@ from runner.app import telling
 from runner.app.walk import is_of_meshstack
 from runner.domain.actor import Act
 from runner.domain.events import Kind, StepStatus
-from runner.domain.run import OPEN, Behavior, Run, Status
+from runner.domain.run import ENDED, ENDED_WELL, OPEN, Behavior, Run, Status
 from runner.errors import InputError
 from runner.web.desk import Desk
 from runner.web.pages import differences, reviews
@@ -21,14 +21,6 @@ from runner.web.pages.routing import Looking, router
 
 _LOG_LINES = 500  # that a page begins with
 _AT_ONCE = 2_000  # lines of a whole log
-_CAME_TO_NOTHING = (
-    Status.REJECTED,
-    Status.SUPERSEDED,
-    Status.EXPIRED,
-    Status.FAILED,
-    Status.CANCELED,
-    Status.INTERRUPTED,
-)
 
 
 Everything = Annotated[bool, Query(description="What stays as it is as well.")]
@@ -156,7 +148,6 @@ def _decision(desk: Desk, found: Run, kept: Mapping[str, Any] | None) -> dict[st
     documented = read.digest(found.tenant) if read is not None and found.tenant in read.tenants else None
     return {
         "run": found,
-        "ended": found.status not in OPEN,
         "of_meshstack": of_meshstack,
         "approvals": desk.server.ports.runs.approvals(found.id),
         **_after(desk, found),
@@ -173,7 +164,7 @@ def _decision(desk: Desk, found: Run, kept: Mapping[str, Any] | None) -> dict[st
 
 def _after(desk: Desk, found: Run) -> dict[str, Any]:
     """Where it goes on after a run that came to nothing."""
-    if found.status not in _CAME_TO_NOTHING or is_of_meshstack(found):
+    if found.status not in ENDED - ENDED_WELL or is_of_meshstack(found):
         return {"since": None, "again": False}
     newer = next(iter(desk.runs(tenant=found.tenant, limit=1)), found)
     return {

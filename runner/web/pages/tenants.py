@@ -29,12 +29,13 @@ def tenant(request: Request, name: str, desk: Looking) -> Response:
     read = desk.server.shelf.shelved.read
     placed = read.placed(name) if read is not None and name in read.tenants else None
     kept = desk.review(row.run.id) if row.run is not None else None
+    ran = desk.runs(tenant=name, limit=_RUNS)
     values = {
         "row": row,
         "document": read.source("Tenant", name) if placed is not None and read is not None else "",
         "wanted": documented.wanted_of(placed) if placed is not None else (),
         "people": documented.people_of(placed) if placed is not None else (),
-        "runs": (ran := desk.runs(tenant=name, limit=_RUNS)),
+        "runs": ran,
         "wrote": {run.id: run for run in ran},
         "versions": desk.state_versions(name)[:_VERSIONS],
         "warnings": reviews.texts((kept or {}).get("warnings") or ()),
