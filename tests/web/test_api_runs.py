@@ -258,6 +258,7 @@ def _cursor(*parts: object) -> str:
         ("status", _cursor("tenants by status", ["nonsense", "a"])),
         ("drifted", _cursor("tenants by drifted", ["failed", "a"])),
         ("drifted", _cursor("tenants by drifted", ["2026-01-01T00:00:00", "a"])),
+        ("drifted", _cursor("tenants by drifted", ["0001-01-01T00:00:00+23:00", "a"])),
         ("updated", _cursor("tenants by updated", ["2026-01-01T00:00:00+00:00", ["a"]])),
     ],
 )

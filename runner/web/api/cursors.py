@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from runner.domain.run import Status
@@ -47,10 +47,10 @@ def tenant_place(order: FleetOrder, text: str) -> FleetPlace:
         case "status", [str(value), str(tenant)] if value in list(Status):
             return FleetPlace(Status(value), tenant)
         case "drifted" | "settled" | "updated", [str(value), str(tenant)]:
-            with suppress(ValueError):
+            with suppress(ValueError, OverflowError):  # the first and last hours that there are may be none in UTC
                 moment = datetime.fromisoformat(value)
                 if moment.tzinfo is not None:
-                    return FleetPlace(moment, tenant)
+                    return FleetPlace(moment.astimezone(UTC), tenant)
     raise wrong_cursor()
 
 
